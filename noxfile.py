@@ -1,0 +1,132 @@
+"""One session per question; ``nox -l`` lists them.
+
+``rehearse`` is the main job, ``tests`` is everything a reviewer wants to see.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["tests"]
+nox.options.error_on_missing_interpreters = False
+nox.needs_version = ">=2024.3.2"
+
+CACHE = Path(os.environ.get("DEPLOYKIT_CACHE") or Path.home() / ".cache" / "deploykit")
+
+
+def _install(session: nox.Session, *extras: str) -> None:
+    """Install the project itself, editable, so that sessions test what stands here."""
+    session.install("-q", "-e", f".[{','.join(extras)}]" if extras else ".")
+
+
+def _apt(session: nox.Session, program: str, *packages: str) -> bool:
+    """Install Debian packages when ``program`` is missing and we may; say precisely what is missing otherwise."""
+    if shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"):
+        return True
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        session.log(f"installing {' '.join(packages)} for {program}")
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (
+            ["apt-get", "update", "-qq"],
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
+        ):
+            done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, timeout=600, check=False)
+            if done.returncode != 0:
+                session.warn(f"{' '.join(command)} failed; what needs {program} is skipped, with that reason")
+                return False
+        return True
+    session.warn(f"{program} is missing and can only be installed as root: apt-get install {' '.join(packages)}")
+    return False
+
+
+@nox.session
+def rehearse(session: nox.Session) -> None:
+    """The main job on embedded defaults: plan, apply and verify a profile on a local Railway, with real processes."""
+    _install(session)
+    profile = session.posargs or ["pre-launch"]
+    session.run("deploykit", "rehearse", *profile, "--database", "sqlite")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Every test, on a real MySQL server too: style, types, import contracts, then the whole suite."""
+    _install(session, "dev")
+    session.install("-q", "railway-sdk")
+    _check_style(session)
+    session.run("mypy")
+    session.run("lint-imports")
+    _servers(session)
+    session.run("pytest", "-q", "-n", "2", "--dist", "loadgroup", *session.posargs)
+
+
+def _check_style(session: nox.Session) -> None:
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+def _servers(session: nox.Session) -> None:
+    """Get the servers the tests use: MariaDB from Debian, and real MySQL 9 unpacked into a cache folder."""
+    _apt(session, "mariadbd", "mariadb-server-core", "mariadb-server")
+    session.run("python", "-m", "tests.mysql.provision", success_codes=[0, 1])
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style alone: ruff, and whether generated documents are fresh."""
+    _install(session, "dev")
+    _check_style(session)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy --strict."""
+    _install(session, "dev")
+    session.run("mypy")
+
+
+@nox.session
+def houses(session: nox.Session) -> None:
+    """The import contracts, and the light runtime."""
+    _install(session, "dev")
+    session.run("lint-imports")
+    session.run("pytest", "-q", "tests/houses")
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """Tests without servers and processes."""
+    _install(session, "dev")
+    session.install("-q", "railway-sdk")
+    session.run("pytest", "-q", "tests/deploykit", "tests/runtime", *session.posargs)
+
+
+@nox.session
+def mysql(session: nox.Session) -> None:
+    """Everything that talks SQL, on a real MySQL server."""
+    _install(session, "dev")
+    _servers(session)
+    session.run("pytest", "-q", "tests/mysql", *session.posargs)
+
+
+@nox.session
+def sandbox(session: nox.Session) -> None:
+    """Sandbox, apply and verify against real processes."""
+    _install(session, "dev")
+    session.run("pytest", "-q", "tests/sandbox", "tests/apply", "tests/verify", "tests/journey", *session.posargs)
+
+
+@nox.session
+def model(session: nox.Session) -> None:
+    """The exhaustive search over planning.decide, the long two-operator cases included."""
+    _install(session, "dev")
+    session.run("pytest", "-q", "tests/model", *session.posargs, env={"DEPLOYKIT_LONG": "1"})
+
+
+if __name__ == "__main__":
+    sys.exit(nox.main())
