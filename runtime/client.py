@@ -1,0 +1,42 @@
+"""Enqueueing from an application: one connection kept open, and a knock so that the job starts at once."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+from runtime import jobs
+from runtime.db import Database, Unreachable, connect
+from runtime.settings import Settings
+from runtime.wakeup import Wakeup
+
+_lock = threading.Lock()
+_open: tuple[str, Database, Wakeup] | None = None
+
+
+def enqueue(job_name: str, payload: Any = None, **options: Any) -> str:
+    """See `runtime.enqueue`. Safe from several threads; they take turns."""
+    global _open
+    with _lock:
+        settings = Settings.from_env()
+        url = settings.require_database_url()
+        if _open is None or _open[0] != url:
+            _open = (url, connect(url), Wakeup(settings.wake_addresses))
+        _, db, wakeup = _open
+        try:
+            job_id = jobs.enqueue(db, job_name, payload, **options)
+        except Unreachable:
+            # The server may have closed a connection that was idle for hours. Only a job with a unique key could tell
+            # whether the first INSERT arrived, so without one this may enqueue twice: at-least-once, as everywhere.
+            job_id = jobs.enqueue(db, job_name, payload, **options)
+        wakeup.send()
+    wake_this_process()
+    return job_id
+
+
+def wake_this_process() -> None:
+    """Wake an embedded worker, if this process has one; does not load the worker's code otherwise."""
+    embedded = sys.modules.get("runtime.embedded")
+    if embedded is not None:
+        embedded.wake_here()

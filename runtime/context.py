@@ -1,0 +1,116 @@
+"""What a handler gets: its job, and the few things it may do with it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from runtime.db import Database, Unreachable
+from runtime.queue import Claim, Queue
+
+
+class Interrupted(BaseException):
+    """Raised inside a handler that should end: cancelled, out of time, or the worker is shutting down.
+
+    Not an Exception, so that a handler's `except Exception` lets it pass.
+    """
+
+
+class LostJob(Exception):
+    """The job is no longer ours: the worker was declared dead meanwhile and the job given to another."""
+
+
+class Job:
+    """One attempt of one job, as its handler sees it. `id` and `attempt` together name the attempt."""
+
+    def __init__(self, claim: Claim, connections: Callable[[], Any], write: Callable[..., None]) -> None:
+        self.claim = claim
+        self._connections = connections
+        self._write = write
+        self._interrupt: Callable[[], None] | None = None
+        self._lock = threading.Lock()
+        self.end_reason: str | None = None
+        """Why the job should end before it is done: cancelled, timeout, stopping or lost."""
+        self.completed_within = False
+
+    @property
+    def id(self) -> str:
+        return self.claim.job_id
+
+    @property
+    def name(self) -> str:
+        return self.claim.name
+
+    @property
+    def payload(self) -> Any:
+        return self.claim.payload
+
+    @property
+    def attempt(self) -> int:
+        return self.claim.attempt
+
+    @property
+    def due_at(self) -> datetime | None:
+        """The time a schedule wanted this run at; None for jobs that were enqueued otherwise."""
+        return self.claim.due_at
+
+    @property
+    def stopping(self) -> bool:
+        """True once the job should end. Long loops look here and return early or raise."""
+        return self.end_reason is not None
+
+    def log(self, message: str, level: str = "info") -> None:
+        """Write a line into JobLog. It appears with the worker's next write, at the latest with the completion."""
+        self._write("log", self.claim, level=level, message=message[:8000])
+
+    def progress(self, percent: int) -> None:
+        """Show how far the job is: 0 to 100."""
+        self._write("progress", self.claim, progress=max(0, min(100, percent)))
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """A transaction of the application that completes the job when it commits, all or nothing.
+
+        Yields a DB-API cursor on the job's database. What is written through it happens exactly once, even if the
+        process is killed: either it is committed together with the completion, or neither is. It must be the last
+        thing the handler does. Raises `LostJob`, with everything rolled back, when the job is no longer ours.
+        """
+        with self._connections() as db:
+            try:
+                with db.transaction():
+                    yield db.cursor()
+                    if not Queue(db).complete_within(self.claim):
+                        raise LostJob(f"job {self.id} attempt {self.attempt} is no longer ours")
+            except Unreachable:
+                # The connection broke, perhaps at the commit itself: the table knows how it ended.
+                if not _was_completed(db, self.claim):
+                    raise
+        self.completed_within = True
+
+    def on_interrupt(self, action: Callable[[], None] | None) -> None:
+        """Called from another thread when the job should end; for handlers that wait for something outside."""
+        with self._lock:
+            self._interrupt = action
+            late = self.end_reason is not None
+        if late and action is not None:
+            action()
+
+    def interrupt(self, reason: str) -> None:
+        """Tell the job to end. The first reason stays."""
+        with self._lock:
+            self.end_reason = self.end_reason or reason
+            action = self._interrupt
+        if action is not None:
+            action()
+
+
+def _was_completed(db: Database, claim: Claim) -> bool:
+    rows = db.fetch("jobs.read", id=claim.job_id)
+    return bool(rows) and (rows[0]["status"], rows[0]["attempt"], rows[0]["workerId"]) == (
+        "COMPLETED",
+        claim.attempt,
+        claim.worker_id,
+    )

@@ -1,0 +1,218 @@
+"""MySQL 8/9 and MariaDB 10.6+ through PyMySQL. The only module that imports it."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+from urllib.parse import SplitResult, parse_qs, unquote
+
+import pymysql
+from pymysql.constants import CLIENT
+
+from runtime.db.database import Database, Row
+from runtime.db.errors import Conflict, DatabaseError, Duplicate, SchemaError, Unreachable
+
+# Deadlock, lock wait, group replication and Galera certification, commit hook, killed statement, time limit.
+_CONFLICTS = {1213, 1205, 3100, 3101, 1180, 1317, 1969, 3024}
+# Lost or refused connections, read-only after a failover, too many connections, shutting down.
+_UNREACHABLE = {0, 2002, 2003, 2006, 2013, 2014, 2055, 4031, 1927, 1290, 1836, 1792, 1040, 1203, 1226, 1053, 1047, 3168}
+_DUPLICATES = {1062}
+_SCHEMA = {1044, 1045, 1049, 1054, 1142, 1143, 1146, 1176, 1698, 3118}
+_NO_TLS = 2026
+READ_TIMEOUT_SECONDS = 10
+
+
+class MySQL(Database):
+    """A connection with the session settings that the queries rely on: UTC, READ COMMITTED, matched-row counts."""
+
+    dialect = "mysql"
+
+    def __init__(
+        self,
+        url: SplitResult,
+        *,
+        connect_timeout_seconds: float,
+        lock_wait_seconds: int,
+        read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
+    ) -> None:
+        self._options = _options(url, connect_timeout_seconds, read_timeout_seconds)
+        self._tls = _tls_mode(url)
+        self._lock_wait_seconds = lock_wait_seconds
+        self._name = f"{url.hostname or 'localhost'}:{url.port or 3306}{url.path}"
+        self._connection: pymysql.connections.Connection[Any] | None = None
+        self._in_transaction = False
+
+    def open(self) -> None:
+        self._connection = self._dial()
+        # Not left to the server's defaults: NOW() must mean UTC, and the claim deadlocks under REPEATABLE READ.
+        self._run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", None)
+
+    def rows(self, sql: str, parameters: Row) -> list[Row]:
+        cursor = self._run(sql, parameters)
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def tuples(self, query: str, **parameters: Any) -> Sequence[tuple[Any, ...]]:
+        rows: Sequence[tuple[Any, ...]] = self._run(self.sql(query), parameters).fetchall()
+        return rows
+
+    def change(self, sql: str, parameters: Row) -> int:
+        return int(self._run(sql, parameters).rowcount)
+
+    def insert_rows(self, query: str, rows: Sequence[Row]) -> None:
+        head, values = self.sql(query).split("VALUES", 1)
+        connection = self._live()
+        with _translated(self):
+            tuples = ",".join(values % {key: connection.escape(value) for key, value in row.items()} for row in rows)
+        self._run(head.replace("%%", "%") + "VALUES" + tuples, None)
+
+    def begin(self) -> None:
+        self._run("BEGIN", None)
+        self._in_transaction = True
+
+    def commit(self) -> None:
+        self._run("COMMIT", None)
+        self._in_transaction = False
+
+    def rollback(self) -> None:
+        # Also after a lock wait timeout: that undoes only the statement and would leave the rest to be committed later.
+        self._in_transaction = False
+        if self._connection is None:
+            return
+        try:
+            self._connection.rollback()
+        except (pymysql.Error, OSError):
+            self._drop()
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        self._in_transaction = False
+        if connection is not None:
+            with suppress(pymysql.Error, OSError):
+                connection.close()
+
+    def cursor(self) -> Any:
+        return self._live().cursor()
+
+    def interrupt(self) -> None:
+        connection = self._connection
+        sock = getattr(connection, "_sock", None)
+        if sock is not None:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _run(self, sql: str, parameters: Row | None) -> Any:
+        connection = self._live()
+        with _translated(self):
+            cursor = connection.cursor()
+            cursor.execute(sql, parameters)
+            return cursor
+
+    def _live(self) -> pymysql.connections.Connection[Any]:
+        if self._connection is None:
+            if self._in_transaction:
+                raise Unreachable(f"the connection to {self._name} was lost inside a transaction")
+            self.open()
+        assert self._connection is not None
+        return self._connection
+
+    def _dial(self) -> pymysql.connections.Connection[Any]:
+        options = dict(self._options)
+        options["init_command"] = f"SET time_zone='+00:00', innodb_lock_wait_timeout={self._lock_wait_seconds}"
+        try:
+            if self._tls != "disabled":
+                try:
+                    return pymysql.connect(**options, ssl=_context(self._tls))
+                except pymysql.OperationalError as error:
+                    if error.args[0] != _NO_TLS or self._tls != "preferred":
+                        raise
+                    self._tls = "disabled"  # this server offers none; asked once, not on every reconnect
+            return pymysql.connect(**options, ssl_disabled=True)
+        except (pymysql.Error, OSError, RuntimeError) as error:
+            raise self.translate(error) from None
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection._force_close()  # type: ignore[attr-defined]
+
+    def translate(self, error: Exception) -> DatabaseError:
+        """The driver's error as one of ours, and the connection dropped when it is of no more use."""
+        code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+        text = str(error.args[1] if len(error.args) > 1 else error) or type(error).__name__
+        message = f"{self._name}: {text} ({code})"
+        if code in _CONFLICTS:
+            return Conflict(message)
+        if code in _DUPLICATES:
+            return Duplicate(message)
+        if code in _SCHEMA:
+            return SchemaError(message, None if code in (1054, 1146, 1176) else _ACCESS_HINT)
+        if isinstance(error, RuntimeError):
+            return SchemaError(message, "let the server offer TLS: its password plugin needs it")
+        if code in _UNREACHABLE or isinstance(error, (OSError, pymysql.InterfaceError)):
+            self._drop()
+            return Unreachable(message)
+        return DatabaseError(message)
+
+
+_ACCESS_HINT = "check user, password, database name and rights in DATABASE_URL"
+
+
+class _translated:
+    """`with _translated(db):` raises the driver's errors as ours. A class: it is on the path of every query."""
+
+    __slots__ = ("_db",)
+
+    def __init__(self, db: MySQL) -> None:
+        self._db = db
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (pymysql.Error, OSError)):
+            raise self._db.translate(error) from None
+
+
+def _options(url: SplitResult, connect_timeout_seconds: float, read_timeout_seconds: float) -> dict[str, Any]:
+    query = parse_qs(url.query)
+    return {
+        "host": url.hostname or "localhost",
+        "port": url.port or 3306,
+        "user": unquote(url.username or ""),
+        "password": unquote(url.password or ""),
+        "database": unquote(url.path.lstrip("/")) or None,
+        "unix_socket": query["socket"][0] if "socket" in query else None,
+        "charset": "utf8mb4",
+        "autocommit": True,
+        # Matched, not changed: a heartbeat that writes the same millisecond twice must still count as one row.
+        "client_flag": CLIENT.FOUND_ROWS,
+        "connect_timeout": max(1, round(connect_timeout_seconds)),
+        "read_timeout": read_timeout_seconds,
+        "write_timeout": read_timeout_seconds,
+    }
+
+
+def _tls_mode(url: SplitResult) -> str:
+    """`?ssl-mode=disabled|preferred|required|verify_identity`; default preferred."""
+    mode = parse_qs(url.query).get("ssl-mode", ["preferred"])[0].lower()
+    if mode not in ("disabled", "preferred", "required", "verify_identity"):
+        raise DatabaseError(f"ssl-mode={mode} is not known", "use disabled, preferred, required or verify_identity")
+    return mode
+
+
+def _context(mode: str) -> ssl.SSLContext:
+    """TLS without a check of the certificate, unless asked for.
+
+    MySQL makes itself a self-signed certificate, and Railway's private network is encrypted and closed already; TLS is
+    wanted here because the default password plugin refuses a plain connection. Loading the system's authorities costs
+    memory, so that is done only when they are needed.
+    """
+    if mode == "verify_identity":
+        return ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,65 @@
+"""The connections of one process, never more than DATABASE_CONNECTION_LIMIT."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from runtime.db.database import Database
+from runtime.db.errors import Unreachable
+
+
+class Pool:
+    """Connections on demand. `reserve` takes one for good (a loop, the heart), `lend` takes one for a moment."""
+
+    def __init__(self, dial: Callable[[], Database], limit: int, wait_seconds: float = 30.0) -> None:
+        self._dial = dial
+        self._free = threading.Semaphore(limit)
+        self._limit = limit
+        self._wait_seconds = wait_seconds
+        self._idle: list[Database] = []
+        self._lock = threading.Lock()
+
+    def reserve(self) -> Database:
+        """Open a connection that stays with the caller. Raises `Unreachable` when the budget is spent."""
+        self._take(0.0)
+        try:
+            return self._dial()
+        except BaseException:
+            self._free.release()
+            raise
+
+    def release(self, db: Database) -> None:
+        """Close a reserved connection and give its place back."""
+        db.close()
+        self._free.release()
+
+    @contextmanager
+    def lend(self) -> Iterator[Database]:
+        """A connection for the length of the block; waits for a free one."""
+        self._take(self._wait_seconds)
+        try:
+            with self._lock:
+                db = self._idle.pop() if self._idle else None
+            db = db or self._dial()
+            try:
+                yield db
+            except BaseException:
+                db.close()
+                raise
+            with self._lock:
+                self._idle.append(db)
+        finally:
+            self._free.release()
+
+    def close(self) -> None:
+        with self._lock:
+            while self._idle:
+                self._idle.pop().close()
+
+    def _take(self, wait_seconds: float) -> None:
+        if not self._free.acquire(timeout=wait_seconds):
+            raise Unreachable(
+                f"all {self._limit} connections of this process are in use", "raise DATABASE_CONNECTION_LIMIT"
+            )

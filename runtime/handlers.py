@@ -1,0 +1,251 @@
+"""What runs for a job name: a Python function, a shell command or an HTTP call; and the schedules beside them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from runtime.context import Job
+
+Run = Callable[["Job"], None]
+
+
+class DeclarationError(Exception):
+    """A job or schedule is declared in a way that cannot work."""
+
+
+class FailedForGood(Exception):
+    """Raise in a handler when another attempt would not help: the job fails at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    name: str
+    run: Run
+    timeout_seconds: int | None = None
+    """For jobs whose row names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleDefinition:
+    """A schedule as code declares it. Exactly one of `cron` and `every_seconds` is set."""
+
+    name: str
+    job_name: str
+    cron: str | None = None
+    every_seconds: int | None = None
+    payload: Any = None
+    timezone: str = "UTC"
+    enabled: bool = False
+    misfire: str = "SKIP"
+    misfire_max: int = 10
+    grace_seconds: int = 60
+    overlap: str = "ALLOW"
+    priority: int = 0
+    max_attempts: int = 3
+    timeout_seconds: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.cron is None) == (self.every_seconds is None):
+            raise DeclarationError(f"schedule {self.name!r}: give either cron or every_seconds")
+        if self.every_seconds is not None and self.every_seconds < 1:
+            raise DeclarationError(f"schedule {self.name!r}: every_seconds must be 1 or more")
+        if self.misfire not in ("SKIP", "ONCE", "ALL"):
+            raise DeclarationError(f"schedule {self.name!r}: misfire is SKIP, ONCE or ALL, not {self.misfire!r}")
+        if self.overlap not in ("ALLOW", "SKIP"):
+            raise DeclarationError(f"schedule {self.name!r}: overlap is ALLOW or SKIP, not {self.overlap!r}")
+
+
+@dataclass(slots=True)
+class Registry:
+    """The jobs and schedules of one application."""
+
+    handlers: dict[str, Handler] = field(default_factory=dict)
+    schedules: dict[str, ScheduleDefinition] = field(default_factory=dict)
+
+    def add(self, handler: Handler) -> None:
+        if handler.name in self.handlers:
+            raise DeclarationError(f"job {handler.name!r} is declared twice")
+        self.handlers[handler.name] = handler
+
+    def add_schedule(self, definition: ScheduleDefinition) -> None:
+        if definition.name in self.schedules:
+            raise DeclarationError(f"schedule {definition.name!r} is declared twice")
+        self.schedules[definition.name] = definition
+
+
+registry = Registry()
+
+
+class _Decorator(Protocol):
+    def __call__(self, run: Run) -> Run: ...
+
+
+def job(name: str | None = None, *, timeout_seconds: int | None = None) -> _Decorator:
+    """Declare a function as the handler of a job: `@job()` or `@job("send-mail", timeout_seconds=60)`.
+
+    The function takes the Job. It may run more than once for the same job (at-least-once): a crash after its last line
+    and before the completion is written looks like a crash before it. For effects that must happen exactly once there
+    is `job.transaction()`.
+    """
+
+    def declare(run: Run) -> Run:
+        registry.add(Handler(name or run.__name__, run, timeout_seconds))
+        return run
+
+    return declare
+
+
+def command(name: str, command_line: str | Sequence[str], *, timeout_seconds: int | None = None) -> None:
+    """Declare a shell command as the handler of a job.
+
+    The payload arrives as JSON on stdin; JOB_ID, JOB_NAME and JOB_ATTEMPT are in the environment. Exit status 0 is
+    success, 65 (EX_DATAERR) fails the job for good, anything else fails the attempt with the last words of stderr.
+    """
+    registry.add(Handler(name, lambda job: run_command(job, command_line), timeout_seconds))
+
+
+def http(
+    name: str, method: str, url: str, *, headers: Mapping[str, str] | None = None, timeout_seconds: int = 60
+) -> None:
+    """Declare an HTTP call as the handler of a job: the payload is the JSON body.
+
+    2xx is success, 408, 429 and 5xx fail the attempt, any other answer fails the job for good.
+    """
+    registry.add(
+        Handler(
+            name, lambda job: call_http(job, method, url, dict(headers or {}), timeout_seconds), timeout_seconds + 5
+        )
+    )
+
+
+def schedule(name: str, job_name: str, **options: Any) -> None:
+    """Declare a schedule: `schedule("nightly", "clean-up", cron="0 3 * * *", timezone="Europe/Berlin")`.
+
+    Options are the fields of `ScheduleDefinition`. It starts disabled unless `enabled=True`.
+    """
+    registry.add_schedule(ScheduleDefinition(name, job_name, **options))
+
+
+def load(jobs_module: str | None) -> Registry:
+    """Import the module (or read the .toml file) that declares the jobs.
+
+    Raises `DeclarationError` when there is none of that name, or when it declares nonsense.
+    """
+    if jobs_module is None:
+        return registry
+    if jobs_module.endswith(".toml"):
+        _load_toml(Path(jobs_module))
+        return registry
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as `python -m` does; a console script does not
+    try:
+        importlib.import_module(jobs_module)
+    except ModuleNotFoundError as error:
+        if error.name and (jobs_module == error.name or jobs_module.startswith(error.name + ".")):
+            raise DeclarationError(f"JOBS_MODULE names {jobs_module!r}, which cannot be found") from None
+        raise
+    return registry
+
+
+def _load_toml(path: Path) -> None:
+    """Jobs and schedules of an application that is not written in Python."""
+    import tomllib
+
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DeclarationError(f"JOBS_MODULE names {str(path)!r}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise DeclarationError(f"{path}: {error}") from None
+    for name, options in document.get("jobs", {}).items():
+        _declare_job(path, name, dict(options))
+    for name, options in document.get("schedules", {}).items():
+        try:
+            schedule(name, options.pop("job", name), **options)
+        except TypeError as error:
+            raise DeclarationError(f"{path}: schedule {name!r}: {error}") from None
+
+
+def _declare_job(path: Path, name: str, options: dict[str, Any]) -> None:
+    line, target = options.pop("command", None), options.pop("http", None)
+    if (line is None) == (target is None):
+        raise DeclarationError(f"{path}: job {name!r}: give either command or http")
+    try:
+        if line is not None:
+            command(name, line, **options)
+        else:
+            method, _, url = str(target).partition(" ")
+            http(name, method, url, **options)
+    except TypeError as error:
+        raise DeclarationError(f"{path}: job {name!r}: {error}") from None
+
+
+EX_DATAERR = 65
+TAIL = 2000
+
+
+def run_command(job: Job, command_line: str | Sequence[str]) -> None:
+    """Run a command for a job, in a process group of its own, so that a timeout ends its children too."""
+    process = subprocess.Popen(
+        command_line,
+        shell=isinstance(command_line, str),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "JOB_ID": job.id, "JOB_NAME": job.name, "JOB_ATTEMPT": str(job.attempt)},
+        start_new_session=True,
+    )
+    job.on_interrupt(lambda: _end_group(process))
+    try:
+        output, _ = process.communicate(json.dumps(job.payload).encode())
+    finally:
+        job.on_interrupt(None)
+        if process.poll() is None:
+            _end_group(process)
+            process.wait()
+    tail = output[-TAIL:].decode(errors="replace").strip()
+    if tail:
+        job.log(tail)
+    if process.returncode == 0:
+        return
+    problem = f"exit status {process.returncode}: {tail[-500:]}"
+    raise FailedForGood(problem) if process.returncode == EX_DATAERR else RuntimeError(problem)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):  # it may have ended by itself
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def call_http(job: Job, method: str, url: str, headers: dict[str, str], timeout_seconds: int) -> None:
+    """Make an HTTP call for a job; the id of the job is the idempotency key."""
+    import urllib.error
+    import urllib.request
+
+    request = urllib.request.Request(
+        url,
+        method=method.upper(),
+        data=json.dumps(job.payload).encode(),
+        headers={"Content-Type": "application/json", "Idempotency-Key": job.id, "Job-Attempt": str(job.attempt)}
+        | headers,
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_seconds) as response:
+            response.read(TAIL)
+    except urllib.error.HTTPError as error:
+        problem = f"{method} {url} answered {error.code}"
+        passing = error.code in (408, 429) or error.code >= 500
+        raise RuntimeError(problem) if passing else FailedForGood(problem) from None
+    except OSError as error:
+        raise RuntimeError(f"{method} {url}: {error}") from None

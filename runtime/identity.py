@@ -1,0 +1,54 @@
+"""Identifiers and the name plate of a process."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+
+from runtime.settings import Settings
+
+SCHEDULE_DAEMON = "schedule_daemon"
+JOB_WORKER = "job_worker"
+
+
+def new_id() -> str:
+    """A UUID of version 7: random, but rising with time, so that new rows lie together in the primary key."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a process writes into its heartbeat row about itself."""
+
+    id: str
+    kind: str
+    service: str | None
+    deployment: str | None
+    replica: str | None
+    hostname: str
+    pid: int
+    profile: str | None
+    poll_interval_ms: int
+    heartbeat_interval_ms: int
+
+    @classmethod
+    def of(cls, kind: str, settings: Settings) -> Identity:
+        """A new identity: new for every start, and again after having been declared dead."""
+        daemon = kind == SCHEDULE_DAEMON
+        return cls(
+            id=new_id(),
+            kind=kind,
+            service=settings.railway_service_name,
+            deployment=settings.railway_deployment_id,
+            replica=settings.railway_replica_id,
+            hostname=socket.gethostname(),
+            pid=os.getpid(),
+            profile=settings.deploykit_profile,
+            poll_interval_ms=settings.schedule_poll_interval_ms if daemon else settings.job_worker_poll_interval_ms,
+            heartbeat_interval_ms=settings.heartbeat_interval_ms,
+        )

@@ -1,0 +1,205 @@
+"""What anybody may do with jobs: enqueue, read, cancel, count. The worker's side is runtime/queue.py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from runtime.db import Database, Duplicate, Row, instant
+from runtime.identity import new_id
+
+DEFAULT_MAX_ATTEMPTS = 3
+ROWS_PER_INSERT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to enqueue. Lower priorities run first; `unique_key` allows one unfinished job at a time."""
+
+    name: str
+    payload: Any = None
+    delay_seconds: float = 0.0
+    priority: int = 0
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    timeout_seconds: int | None = None
+    unique_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """One row of JobRun. What a table of a Node application does not have is None."""
+
+    id: str
+    job_name: str
+    status: str
+    payload: Any
+    priority: int | None
+    attempt: int | None
+    max_attempts: int | None
+    worker_id: str | None
+    schedule_id: str | None
+    due_at: datetime | None
+    run_at: datetime | None
+    queued_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    progress: int | None
+    last_error: str | None
+
+    @property
+    def finished(self) -> bool:
+        return self.status in ("COMPLETED", "FAILED", "CANCELLED")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSummary:
+    """How many jobs are in each state; the age of the oldest waiting one by the database's clock, if one waits."""
+
+    queued: int
+    running: int
+    scheduled: int
+    failed: int
+    completed: int
+    cancelled: int
+    oldest_queued_seconds: float | None
+
+
+def enqueue(
+    db: Database,
+    job_name: str,
+    payload: Any = None,
+    *,
+    delay_seconds: float = 0.0,
+    priority: int = 0,
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+    timeout_seconds: int | None = None,
+    unique_key: str | None = None,
+) -> str:
+    """Put a job into the queue and return its id.
+
+    With a `unique_key` that an unfinished job holds already, nothing is added and that job's id comes back.
+    """
+    job = NewJob(job_name, payload, delay_seconds, priority, max_attempts, timeout_seconds, unique_key)
+    while True:
+        row = _row(job)
+        try:
+            db.execute("jobs.enqueue", **row)
+            return str(row["id"])
+        except Duplicate:
+            holder = db.fetch("jobs.holder_of_key", active_key=unique_key)
+            if holder:
+                return str(holder[0]["id"])
+            # It finished between our INSERT and our look: the key is free again.
+
+
+def enqueue_many(db: Database, jobs: Iterable[NewJob]) -> list[str]:
+    """Put many jobs into the queue, 500 to a statement; their ids in order.
+
+    Raises `Duplicate` when a `unique_key` is taken: then that statement's jobs were not added.
+    """
+    remaining, ids = iter(jobs), []
+    while chunk := [_row(job) for job in islice(remaining, ROWS_PER_INSERT)]:
+        db.insert_rows("jobs.enqueue", chunk)
+        ids += [str(row["id"]) for row in chunk]
+    return ids
+
+
+def _row(job: NewJob) -> Row:
+    return {
+        "id": new_id(),
+        "name": job.name,
+        "payload": None if job.payload is None else json.dumps(job.payload, ensure_ascii=False),
+        "delay_ms": max(0, round(job.delay_seconds * 1000)),
+        "priority": job.priority,
+        "max_attempts": job.max_attempts,
+        "timeout_seconds": job.timeout_seconds,
+        "active_key": job.unique_key,
+    }
+
+
+def read(db: Database, job_id: str) -> JobRow | None:
+    rows = db.fetch("jobs.read", id=job_id)
+    return _job_row(rows[0]) if rows else None
+
+
+def recent(db: Database, status: str | None = None, limit: int = 20) -> list[JobRow]:
+    """The jobs enqueued last, the latest first."""
+    return [_job_row(row) for row in db.fetch("jobs.recent", status=status, limit=limit)]
+
+
+def _job_row(row: Row) -> JobRow:
+    return JobRow(
+        id=row["id"],
+        job_name=row["jobName"],
+        status=row["status"],
+        payload=parse_payload(row.get("payload")),
+        priority=row.get("priority"),
+        attempt=row.get("attempt"),
+        max_attempts=row.get("maxAttempts"),
+        worker_id=row.get("workerId"),
+        schedule_id=row.get("scheduleId"),
+        due_at=instant(row.get("dueAt")),
+        run_at=instant(row.get("runAt")),
+        queued_at=instant(row.get("queuedAt")),
+        started_at=instant(row.get("startedAt")),
+        finished_at=instant(row.get("finishedAt")),
+        progress=row.get("progress"),
+        last_error=row.get("lastError"),
+    )
+
+
+def parse_payload(text: str | None) -> Any:
+    """The payload as JSON; as plain text where somebody stored something else."""
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def logs(db: Database, job_id: str, limit: int = 200) -> list[Row]:
+    """The lines a job wrote, oldest first: attempt, level, message, createdAt."""
+    return db.fetch("jobs.logs", id=job_id, limit=limit)
+
+
+def summary(db: Database) -> QueueSummary:
+    rows = {row["status"]: row for row in db.fetch("jobs.summary")}
+    count = {status: int(row["jobs"]) for status, row in rows.items()}
+    oldest = rows["QUEUED"]["oldestSeconds"] if "QUEUED" in rows else None
+    return QueueSummary(
+        queued=count.get("QUEUED", 0),
+        running=count.get("RUNNING", 0),
+        scheduled=count.get("SCHEDULED", 0),
+        failed=count.get("FAILED", 0),
+        completed=count.get("COMPLETED", 0),
+        cancelled=count.get("CANCELLED", 0),
+        oldest_queued_seconds=None if oldest is None else max(0.0, float(oldest)),
+    )
+
+
+def waiting_without_handler(db: Database, known: Sequence[str]) -> dict[str, int]:
+    """Jobs that are ready but that no handler of ours can run: name → how many."""
+    rows = db.fetch("jobs.waiting_names")
+    return {row["jobName"]: int(row["jobs"]) for row in rows if row["jobName"] not in known}
+
+
+def cancel(db: Database, job_id: str) -> str | None:
+    """Cancel a job: `cancelled` at once while it waits, `requested` while it runs, `finished` when it is too late.
+
+    None when there is no such job. A running job is told within a few seconds, and its row becomes CANCELLED when its
+    worker has acknowledged.
+    """
+    for query, answer in (("jobs.cancel_waiting", "cancelled"), ("jobs.request_cancel", "requested")):
+        if db.execute(query, id=job_id):
+            return answer
+    return "finished" if db.fetch("jobs.read", id=job_id) else None
+
+
+def requeue(db: Database, job_id: str) -> bool:
+    """Start a failed or cancelled job again with all its attempts; False when it is neither."""
+    return db.execute("jobs.requeue", id=job_id) == 1

@@ -1,0 +1,171 @@
+"""The job table as one worker sees it: promote, claim, complete, fail, release, in batches and fenced.
+
+Every write names the owner and the attempt. A row that does not match was lost (the worker was declared dead and the
+job given to another); then nothing changes, and that is not an error.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from runtime import retry
+from runtime.db import Database, instant
+from runtime.jobs import parse_payload
+
+LONGEST_ERROR = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run one attempt of a job, until the worker is declared dead."""
+
+    job_id: str
+    name: str
+    payload: Any
+    attempt: int
+    max_attempts: int
+    timeout_seconds: int | None
+    schedule_id: str | None
+    due_at: datetime | None
+    worker_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one attempt ended. `verdict`: done, failed, cancelled, released, or settled (written already)."""
+
+    claim: Claim
+    verdict: str
+    error: str | None = None
+    final: bool = False
+    """Failed for good: another attempt would not help."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    ready: bool
+    next_due_seconds: float | None
+
+
+class Queue:
+    """One worker's hands on the table. Used from the worker's loop only, on its connection."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self.fence_refusals = 0
+
+    def glance(self) -> Glance:
+        """What an idle poll asks: is there work, and when will there be?"""
+        row = self._db.fetch("jobs.glance")[0]
+        due = row["nextDueMs"]
+        return Glance(bool(row["ready"]), None if due is None else max(0.0, float(due) / 1000))
+
+    def promote(self) -> int:
+        """Make future jobs ready whose time has come; 500 at most."""
+        return self._db.execute("jobs.promote")
+
+    def turn_over(self, outcomes: Sequence[Outcome], names: Sequence[str], limit: int, worker_id: str) -> list[Claim]:
+        """Write what was finished and claim what comes next, in one transaction: one commit for both.
+
+        After a commit with an unknown outcome, calling this again is right: what was written counts the same. Jobs
+        whose claim was committed without our hearing of it are found by `release_strays`.
+        """
+        if not outcomes and (limit <= 0 or not names):
+            return []
+        return self._db.transact(lambda: self._turn_over(outcomes, names, limit, worker_id))
+
+    def _turn_over(self, outcomes: Sequence[Outcome], names: Sequence[str], limit: int, worker_id: str) -> list[Claim]:
+        refused = self._settle(outcomes)
+        claims = self._claim(names, limit, worker_id) if limit > 0 and names else []
+        self.fence_refusals += refused
+        return claims
+
+    def _claim(self, names: Sequence[str], limit: int, worker_id: str) -> list[Claim]:
+        rows = self._db.tuples("jobs.claimable", names=list(names), limit=limit)
+        if rows:
+            self._db.execute("jobs.claim", ids=sorted(row[0] for row in rows), worker=worker_id)
+        return [
+            Claim(id_, name, parse_payload(payload), attempt, most, timeout, schedule, instant(due), worker_id)
+            for id_, name, payload, attempt, most, timeout, schedule, due in rows
+        ]
+
+    def _settle(self, outcomes: Sequence[Outcome]) -> int:
+        """Write outcomes; how many were refused because the job was no longer ours."""
+        refused = 0
+        for verdict, query in (("done", "jobs.complete"), ("released", "jobs.release")):
+            same = [outcome.claim for outcome in outcomes if outcome.verdict == verdict]
+            for worker_id in {claim.worker_id for claim in same}:
+                refused += self._settle_alike(query, [claim for claim in same if claim.worker_id == worker_id])
+        for outcome in outcomes:
+            if outcome.verdict in ("failed", "cancelled"):
+                refused += 1 - self._settle_one(outcome)
+        return refused
+
+    def _settle_alike(self, query: str, claims: list[Claim]) -> int:
+        claims.sort(key=lambda claim: claim.job_id)  # one lock order for everybody
+        written = self._db.execute(
+            query,
+            ids=[claim.job_id for claim in claims],
+            held=[(claim.job_id, claim.attempt) for claim in claims],
+            worker=claims[0].worker_id,
+        )
+        return len(claims) - written
+
+    def _settle_one(self, outcome: Outcome) -> int:
+        claim = outcome.claim
+        facts: dict[str, Any] = {"id": claim.job_id, "attempt": claim.attempt, "worker": claim.worker_id}
+        facts["error"] = (outcome.error or "")[:LONGEST_ERROR]
+        if outcome.verdict == "cancelled":
+            return self._db.execute("jobs.acknowledge_cancel", **facts)
+        if outcome.final or claim.attempt >= claim.max_attempts:
+            return self._db.execute("jobs.fail", **facts)
+        delay_ms = round(retry.delay_seconds(claim.attempt, random.random()) * 1000)
+        return self._db.execute("jobs.retry", delay_ms=delay_ms, **facts)
+
+    def release_strays(self, worker_id: str, in_hand: Sequence[Claim]) -> int:
+        """After an outage: give back what the table says is ours but no hand of ours holds; how many."""
+        known = {(claim.job_id, claim.attempt) for claim in in_hand}
+        rows = self._db.fetch("jobs.mine", worker=worker_id)
+        strays = sorted((row["id"], int(row["attempt"])) for row in rows)
+        strays = [stray for stray in strays if stray not in known]
+        if not strays:
+            return 0
+        ids = [job_id for job_id, _ in strays]
+        return self._db.execute("jobs.release", ids=ids, held=strays, worker=worker_id)
+
+    def complete_within(self, claim: Claim) -> bool:
+        """Complete one job inside a transaction that the caller has open; False when it is no longer ours."""
+        return self._settle_alike("jobs.complete", [claim]) == 0
+
+    def cancelled_among(self, claims: Sequence[Claim]) -> set[str]:
+        """Which of these running jobs somebody wants cancelled."""
+        rows = self._db.fetch("jobs.cancelled_among", ids=[claim.job_id for claim in claims])
+        return {row["id"] for row in rows}
+
+    def rescue_orphans(self) -> int:
+        """Give the running jobs of ended processes a new attempt, or fail those that used them up; how many."""
+        rescued = 0
+        for row in self._db.fetch("jobs.orphans"):
+            attempt, most = int(row["attempt"]), int(row["maxAttempts"])
+            facts = {"id": row["id"], "attempt": attempt, "worker": row["workerId"]}
+            if attempt >= most:
+                rescued += self._db.execute("jobs.fail_orphan", error="worker lost; no attempts left", **facts)
+            else:
+                delay_ms = round(retry.delay_seconds(attempt, random.random()) * 1000)
+                rescued += self._db.execute("jobs.requeue_orphan", delay_ms=delay_ms, error="worker lost", **facts)
+        return rescued
+
+    def prune(self, days: int) -> int:
+        """Delete finished jobs older than `days`, and their logs: one batch of 500 of each status; how many."""
+        pruned = 0
+        for status in ("COMPLETED", "CANCELLED", "FAILED"):
+            ids = [row["id"] for row in self._db.fetch("jobs.finished_before", status=status, days=days)]
+            if ids:
+                self._db.execute("jobs.prune_logs", ids=ids)
+                pruned += self._db.execute("jobs.prune", ids=ids)
+        return pruned

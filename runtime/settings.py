@@ -1,0 +1,181 @@
+"""Every environment variable of the runtime: name, unit, default and bounds, read once and strictly.
+
+`true` and `false` are the only booleans, numbers are whole numbers; anything else stops the process with exit status 3,
+because a daemon that guesses what `SCHEDULE_DAEMON_ENABLED=1` means is how duplicate jobs begin.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+EXIT_CONFIGURATION = 3
+DAY_MS = 86_400_000
+
+
+class SettingsError(Exception):
+    """A variable that cannot be used: which one, what it holds (never of a secret), and the cure."""
+
+    def __init__(self, variable: str, problem: str, cure: str) -> None:
+        super().__init__(f"{variable} {problem}; {cure}")
+        self.variable = variable
+        self.problem = problem
+        self.cure = cure
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable as the runtime understands it."""
+
+    name: str
+    kind: str
+    """text, boolean or number"""
+    meaning: str
+    default: str | bool | int | None = None
+    unit: str | None = None
+    low: int | None = None
+    high: int | None = None
+    choices: tuple[str, ...] = ()
+    secret: bool = False
+
+
+def _text(name: str, meaning: str, default: str | None = None, **rest: Any) -> Variable:
+    return Variable(name, "text", meaning, default, **rest)
+
+
+def _boolean(name: str, meaning: str, default: bool | None = None) -> Variable:
+    return Variable(name, "boolean", meaning, default)
+
+
+def _number(name: str, meaning: str, default: int | None, unit: str | None, low: int, high: int) -> Variable:
+    return Variable(name, "number", meaning, default, unit, low, high)
+
+
+VARIABLES: tuple[Variable, ...] = (
+    _text("DATABASE_URL", "where the job tables are: mysql://… or sqlite:///…", secret=True),
+    _number(
+        "DATABASE_CONNECTION_LIMIT", "connections this process may open, the heartbeat's included", 10, None, 2, 1000
+    ),
+    _boolean("EMBEDDED_JOB_WORKER", "run a job worker inside the web process", False),
+    _number("JOB_WORKER_POLL_INTERVAL_MS", "how often an idle worker looks for jobs", 5000, "ms", 50, DAY_MS),
+    _number("JOB_WORKER_CONCURRENCY", "jobs that run at the same time in one worker", 1, None, 1, 256),
+    _boolean("SCHEDULE_DAEMON_ENABLED", "whether this service is the schedule daemon"),
+    _number("SCHEDULE_POLL_INTERVAL_MS", "how often the daemon re-reads the schedules", 60_000, "ms", 100, DAY_MS),
+    _number("HEARTBEAT_INTERVAL_MS", "how often a process says that it is alive", 10_000, "ms", 100, 600_000),
+    _text("JOBS_MODULE", "Python module or .toml file that declares the jobs and schedules"),
+    _number("JOB_RETENTION_DAYS", "how long finished jobs are kept; 0 keeps them for ever", 30, "days", 0, 36_500),
+    _text("NODE_ENV", "production or development; shown in the log", "production"),
+    _number("PORT", "port of the web process", 8080, None, 0, 65_535),
+    _number("METRICS_PORT", "port for /metrics of a worker or daemon of its own; 0 means none", 0, None, 0, 65_535),
+    _text("ADMIN_TOKEN", "token that opens the control panel", secret=True),
+    _text("LOG_FORMAT", "text or json", "text", choices=("text", "json")),
+    _text("WAKE_ADDRESSES", "host:port[,host:port…] told by a datagram that a job was enqueued"),
+    _number("WAKE_PORT", "port on which a worker or daemon hears such datagrams; 0 means none", 0, None, 0, 65_535),
+    _text("DEPLOYKIT_PROFILE", "profile this process was deployed from; echoed in its heartbeat"),
+    _text("RAILWAY_SERVICE_NAME", "set by Railway"),
+    _text("RAILWAY_DEPLOYMENT_ID", "set by Railway"),
+    _text("RAILWAY_REPLICA_ID", "set by Railway"),
+    _number("RAILWAY_DEPLOYMENT_DRAINING_SECONDS", "time between SIGTERM and SIGKILL", None, "s", 0, 86_400),
+)
+_BY_NAME = {variable.name: variable for variable in VARIABLES}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment, understood. Field names are the variables' names in lower case."""
+
+    database_url: str | None
+    database_connection_limit: int
+    embedded_job_worker: bool
+    job_worker_poll_interval_ms: int
+    job_worker_concurrency: int
+    schedule_daemon_enabled: bool | None
+    schedule_poll_interval_ms: int
+    heartbeat_interval_ms: int
+    jobs_module: str | None
+    job_retention_days: int
+    node_env: str
+    port: int
+    metrics_port: int
+    admin_token: str | None
+    log_format: str
+    wake_addresses: tuple[tuple[str, int], ...]
+    wake_port: int
+    deploykit_profile: str | None
+    railway_service_name: str | None
+    railway_deployment_id: str | None
+    railway_replica_id: str | None
+    railway_deployment_draining_seconds: int | None
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
+        """Read the environment. Raises `SettingsError` at the first variable that makes no sense."""
+        env = os.environ if env is None else env
+        values: dict[str, Any] = {v.name.lower(): _read(v, env.get(v.name)) for v in VARIABLES}
+        values["wake_addresses"] = _addresses(values["wake_addresses"])
+        return cls(**values)
+
+    def require_database_url(self) -> str:
+        if self.database_url is None:
+            raise SettingsError("DATABASE_URL", "is not set", "set it to mysql://… or sqlite:///…")
+        from runtime.db import check_url
+
+        problem = check_url(self.database_url)
+        if problem is not None:
+            raise SettingsError("DATABASE_URL", "cannot be used", problem.removeprefix("DATABASE_URL "))
+        return self.database_url
+
+    def require_daemon_enabled(self) -> None:
+        """The switch that keeps a second daemon from starting by accident: anything but `true` refuses."""
+        if self.schedule_daemon_enabled is not True:
+            shown = "is not set" if self.schedule_daemon_enabled is None else "is 'false'"
+            raise SettingsError(
+                "SCHEDULE_DAEMON_ENABLED", shown, "set it to true in the one service that is the schedule daemon"
+            )
+
+
+def _read(variable: Variable, raw: str | None) -> Any:
+    # Railway renders a reference that leads nowhere as an empty text; that is a missing value, not a number.
+    if raw is None or raw.strip() == "":
+        return variable.default
+    if variable.kind == "boolean":
+        if raw not in ("true", "false"):
+            raise SettingsError(variable.name, f"is {raw!r}", "write true or false, nothing else")
+        return raw == "true"
+    if variable.kind == "number":
+        return _whole_number(variable, raw)
+    if variable.choices and raw not in variable.choices:
+        raise SettingsError(variable.name, f"is {raw!r}", f"write {' or '.join(variable.choices)}")
+    return raw
+
+
+def _whole_number(variable: Variable, raw: str) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,18}", raw):
+        raise SettingsError(variable.name, f"is {raw!r}", f"write a whole number{_in_unit(variable)}")
+    value = int(raw)
+    assert variable.low is not None
+    assert variable.high is not None
+    if not variable.low <= value <= variable.high:
+        raise SettingsError(
+            variable.name, f"is {value}", f"write a number from {variable.low} to {variable.high}{_in_unit(variable)}"
+        )
+    return value
+
+
+def _in_unit(variable: Variable) -> str:
+    return f" of {variable.unit}" if variable.unit else ""
+
+
+def _addresses(raw: str | None) -> tuple[tuple[str, int], ...]:
+    addresses = []
+    for part in (raw or "").split(","):
+        if not part.strip():
+            continue
+        host, _, port = part.strip().rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+            raise SettingsError("WAKE_ADDRESSES", f"holds {part.strip()!r}", "write host:port, several with commas")
+        addresses.append((host.strip("[]"), int(port)))
+    return tuple(addresses)

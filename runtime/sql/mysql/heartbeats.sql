@@ -1,0 +1,58 @@
+-- :name register
+INSERT INTO WorkerInstance (id, workerType, status, leaseUntil, service, deployment, replica, hostname, pid, profile,
+                            pollIntervalMs, heartbeatIntervalMs)
+VALUES (:id, :kind, :status, UTC_TIMESTAMP(3) + INTERVAL :lease_ms * 1000 MICROSECOND, :service, :deployment, :replica,
+        :hostname, :pid, :profile, :poll_interval_ms, :heartbeat_interval_ms);
+
+-- :name beat
+-- beats + 1 and not only the time: two beats in the same millisecond must both count as a change.
+UPDATE WorkerInstance
+SET beats = beats + 1, lastHeartbeatAt = UTC_TIMESTAMP(3), loops = :loops,
+    leaseUntil = UTC_TIMESTAMP(3) + INTERVAL :lease_ms * 1000 MICROSECOND
+WHERE id = :id AND status IN ('RUNNING', 'STANDBY', 'DRAINING');
+
+-- :name beat_and_renew
+-- The leading daemon's beat: both rows in one statement, because an idle daemon should ask the database for next to nothing.
+UPDATE WorkerInstance w
+LEFT JOIN SchedulerLease l
+  ON l.name = 'scheduler' AND l.holderId = w.id AND l.token = :token AND l.expiresAt > UTC_TIMESTAMP(3)
+SET w.beats = w.beats + 1, w.lastHeartbeatAt = UTC_TIMESTAMP(3), w.loops = :loops,
+    w.leaseUntil = UTC_TIMESTAMP(3) + INTERVAL :lease_ms * 1000 MICROSECOND,
+    l.beats = l.beats + 1, l.expiresAt = UTC_TIMESTAMP(3) + INTERVAL :ttl_ms * 1000 MICROSECOND
+WHERE w.id = :id AND w.status IN ('RUNNING', 'STANDBY', 'DRAINING');
+
+-- :name set_status
+UPDATE WorkerInstance SET status = :status WHERE id = :id AND status IN ('RUNNING', 'STANDBY', 'DRAINING');
+
+-- :name deregister
+UPDATE WorkerInstance SET status = 'STOPPED', stoppedAt = UTC_TIMESTAMP(3), lastHeartbeatAt = UTC_TIMESTAMP(3)
+WHERE id = :id AND status IN ('RUNNING', 'STANDBY', 'DRAINING');
+
+-- :name read
+-- All columns by name: the table of a Node application may lack some of ours.
+SELECT w.*, TIMESTAMPDIFF(MICROSECOND, w.lastHeartbeatAt, UTC_TIMESTAMP(3)) / 1000000 AS secondsAgo
+FROM WorkerInstance w
+ORDER BY w.lastHeartbeatAt DESC, w.id;
+
+-- :name next_lapse
+-- The process whose lease ends first: until then nobody can be found dead, so nobody needs to look.
+SELECT id, TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), leaseUntil) / 1000 AS remainingMs
+FROM WorkerInstance
+WHERE status IN ('RUNNING', 'STANDBY', 'DRAINING') AND leaseUntil IS NOT NULL AND id <> :me
+ORDER BY leaseUntil LIMIT 1;
+
+-- :name declare_dead
+UPDATE WorkerInstance SET status = 'DEAD', stoppedAt = UTC_TIMESTAMP(3)
+WHERE status IN ('RUNNING', 'STANDBY', 'DRAINING') AND leaseUntil < UTC_TIMESTAMP(3);
+
+-- :name declare_predecessor_dead
+-- A container that was restarted: same deployment, same replica, so the process before this one has ended.
+UPDATE WorkerInstance SET status = 'DEAD', stoppedAt = UTC_TIMESTAMP(3)
+WHERE status IN ('RUNNING', 'STANDBY', 'DRAINING') AND workerType = :kind AND id <> :id
+  AND deployment = :deployment AND replica = :replica;
+
+-- :name prune
+DELETE FROM WorkerInstance
+WHERE (status = 'STOPPED' AND stoppedAt < UTC_TIMESTAMP(3) - INTERVAL :stopped_seconds SECOND)
+   OR (status = 'DEAD' AND stoppedAt < UTC_TIMESTAMP(3) - INTERVAL :dead_seconds SECOND)
+LIMIT 500;

@@ -1,0 +1,45 @@
+-- :name register
+INSERT INTO WorkerInstance (id, workerType, status, leaseUntil, service, deployment, replica, hostname, pid, profile,
+                            pollIntervalMs, heartbeatIntervalMs)
+VALUES (:id, :kind, :status, {now plus :lease_ms}, :service,
+        :deployment, :replica, :hostname, :pid, :profile, :poll_interval_ms, :heartbeat_interval_ms);
+
+-- :name beat
+UPDATE WorkerInstance
+SET beats = beats + 1, lastHeartbeatAt = {now}, loops = :loops,
+    leaseUntil = {now plus :lease_ms}
+WHERE id = :id AND status IN ('RUNNING', 'STANDBY', 'DRAINING');
+
+-- :name set_status
+UPDATE WorkerInstance SET status = :status WHERE id = :id AND status IN ('RUNNING', 'STANDBY', 'DRAINING');
+
+-- :name deregister
+UPDATE WorkerInstance
+SET status = 'STOPPED', stoppedAt = {now},
+    lastHeartbeatAt = {now}
+WHERE id = :id AND status IN ('RUNNING', 'STANDBY', 'DRAINING');
+
+-- :name read
+SELECT w.*, (julianday('now') - julianday(w.lastHeartbeatAt)) * 86400.0 AS secondsAgo
+FROM WorkerInstance w
+ORDER BY w.lastHeartbeatAt DESC, w.id;
+
+-- :name next_lapse
+SELECT id, (julianday(leaseUntil) - julianday('now')) * 86400000.0 AS remainingMs
+FROM WorkerInstance
+WHERE status IN ('RUNNING', 'STANDBY', 'DRAINING') AND leaseUntil IS NOT NULL AND id <> :me
+ORDER BY leaseUntil LIMIT 1;
+
+-- :name declare_dead
+UPDATE WorkerInstance SET status = 'DEAD', stoppedAt = {now}
+WHERE status IN ('RUNNING', 'STANDBY', 'DRAINING') AND leaseUntil < {now};
+
+-- :name declare_predecessor_dead
+UPDATE WorkerInstance SET status = 'DEAD', stoppedAt = {now}
+WHERE status IN ('RUNNING', 'STANDBY', 'DRAINING') AND workerType = :kind AND id <> :id
+  AND deployment = :deployment AND replica = :replica;
+
+-- :name prune
+DELETE FROM WorkerInstance
+WHERE (status = 'STOPPED' AND stoppedAt < strftime('%Y-%m-%d %H:%M:%f', 'now', -:stopped_seconds || ' seconds'))
+   OR (status = 'DEAD' AND stoppedAt < strftime('%Y-%m-%d %H:%M:%f', 'now', -:dead_seconds || ' seconds'));

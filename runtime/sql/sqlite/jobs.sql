@@ -1,0 +1,134 @@
+-- :name glance
+-- The whole cost of an idle poll: is anything ready, and how long until the next future job is due?
+SELECT EXISTS (SELECT 1 FROM JobRun WHERE status = 'QUEUED' AND runAt <= {now}) AS ready,
+       (SELECT (julianday(MIN(runAt)) - julianday('now')) * 86400000.0 FROM JobRun
+        WHERE status = 'SCHEDULED') AS nextDueMs;
+
+-- :name promote
+-- Future jobs wait under their own status: among the ready ones, 50,000 of them made an empty poll a thousand times slower.
+UPDATE JobRun SET status = 'QUEUED'
+WHERE id IN (SELECT id FROM JobRun WHERE status = 'SCHEDULED' AND runAt <= {now}
+             ORDER BY runAt LIMIT 500);
+
+-- :name claimable
+-- The transaction is the only writer (BEGIN IMMEDIATE), so nobody can take a candidate between this and `claim`.
+SELECT id, jobName, payload, attempt + 1, maxAttempts, timeoutSeconds, scheduleId, dueAt
+FROM JobRun
+WHERE status = 'QUEUED' AND runAt <= {now} AND jobName IN {each :names}
+ORDER BY priority, runAt, id LIMIT :limit;
+
+-- :name claim
+UPDATE JobRun SET status = 'RUNNING', attempt = attempt + 1, workerId = :worker, startedAt = {now}
+WHERE id IN {each :ids};
+
+-- :name complete
+-- Owner and attempt stand in the WHERE: whoever lost the job changes nothing. COMPLETED is allowed so that running this
+-- again after a commit with an unknown outcome counts the same rows. The ids stand twice to keep the plan on the primary key.
+UPDATE JobRun SET status = 'COMPLETED', finishedAt = {now}, activeKey = NULL, lastError = NULL
+WHERE id IN {each :ids} AND (id, attempt) IN {each pair :held} AND workerId = :worker AND status IN ('RUNNING', 'COMPLETED');
+
+-- :name retry
+UPDATE JobRun
+SET status = 'SCHEDULED', runAt = {now plus :delay_ms}, workerId = NULL, lastError = :error
+WHERE id = :id AND attempt = :attempt AND workerId = :worker AND status = 'RUNNING';
+
+-- :name fail
+UPDATE JobRun SET status = 'FAILED', finishedAt = {now}, activeKey = NULL, lastError = :error
+WHERE id = :id AND attempt = :attempt AND workerId = :worker AND status IN ('RUNNING', 'FAILED');
+
+-- :name acknowledge_cancel
+UPDATE JobRun SET status = 'CANCELLED', finishedAt = {now}, activeKey = NULL, lastError = :error
+WHERE id = :id AND attempt = :attempt AND workerId = :worker AND status IN ('RUNNING', 'CANCELLED');
+
+-- :name release
+-- Given back unfinished: the attempt does not count.
+UPDATE JobRun SET status = 'QUEUED', attempt = attempt - 1, workerId = NULL, startedAt = NULL
+WHERE id IN {each :ids} AND (id, attempt) IN {each pair :held} AND workerId = :worker AND status = 'RUNNING';
+
+-- :name enqueue
+INSERT INTO JobRun (id, jobName, payload, status, priority, runAt, maxAttempts, timeoutSeconds, activeKey)
+VALUES (:id, :name, :payload, iif(:delay_ms > 0, 'SCHEDULED', 'QUEUED'), :priority,
+        {now plus :delay_ms}, :max_attempts, :timeout_seconds, :active_key);
+
+-- :name holder_of_key
+SELECT id FROM JobRun WHERE activeKey = :active_key;
+
+-- :name read
+SELECT * FROM JobRun WHERE id = :id;
+
+-- :name recent
+SELECT * FROM JobRun WHERE status = COALESCE(:status, status) ORDER BY queuedAt DESC, id DESC LIMIT :limit;
+
+-- :name logs
+SELECT attempt, level, message, createdAt FROM JobLog WHERE jobRunId = :id ORDER BY createdAt, id LIMIT :limit;
+
+-- :name summary
+SELECT status, COUNT(*) AS jobs,
+       (julianday('now') - julianday(MIN(CASE WHEN status = 'QUEUED' THEN queuedAt END))) * 86400.0 AS oldestSeconds
+FROM JobRun GROUP BY status;
+
+-- :name waiting_names
+SELECT jobName, COUNT(*) AS jobs FROM JobRun
+WHERE status = 'QUEUED' AND runAt <= {now}
+GROUP BY jobName ORDER BY jobName LIMIT 20;
+
+-- :name cancel_waiting
+UPDATE JobRun SET status = 'CANCELLED', cancelRequested = true, finishedAt = {now}, activeKey = NULL
+WHERE id = :id AND status IN ('SCHEDULED', 'QUEUED');
+
+-- :name request_cancel
+UPDATE JobRun SET cancelRequested = true WHERE id = :id AND status = 'RUNNING';
+
+-- :name requeue
+-- By hand, for a job that failed or was cancelled: it starts again with all its attempts.
+UPDATE JobRun
+SET status = 'QUEUED', attempt = 0, workerId = NULL, cancelRequested = false, startedAt = NULL, finishedAt = NULL,
+    runAt = {now}, queuedAt = {now}
+WHERE id = :id AND status IN ('FAILED', 'CANCELLED');
+
+-- :name cancelled_among
+SELECT id FROM JobRun WHERE id IN {each :ids} AND status = 'RUNNING' AND cancelRequested = true;
+
+-- :name set_progress
+UPDATE JobRun SET progress = :progress
+WHERE id = :id AND attempt = :attempt AND workerId = :worker AND status = 'RUNNING';
+
+-- :name write_log
+-- Fenced like a completion: an attempt that was taken away says nothing more.
+INSERT INTO JobLog (id, jobRunId, attempt, level, message)
+SELECT :log_id, id, attempt, :level, :message FROM JobRun
+WHERE id = :id AND attempt = :attempt AND workerId = :worker AND status = 'RUNNING';
+
+-- :name mine
+SELECT id, attempt FROM JobRun WHERE status = 'RUNNING' AND workerId = :worker;
+
+-- :name orphans
+-- Running jobs whose process is gone. RUNNING rows are few, so the status alone finds them fast.
+SELECT j.id, j.attempt, j.maxAttempts, j.workerId
+FROM JobRun j LEFT JOIN WorkerInstance w ON w.id = j.workerId
+WHERE j.status = 'RUNNING' AND j.workerId IS NOT NULL AND (w.id IS NULL OR w.status IN ('DEAD', 'STOPPED'))
+ORDER BY j.id LIMIT 500;
+
+-- :name requeue_orphan
+-- The same attempt of the same process, or somebody else has dealt with it.
+UPDATE JobRun
+SET status = 'SCHEDULED', runAt = {now plus :delay_ms}, workerId = NULL,
+    lastError = :error
+WHERE id = :id AND attempt = :attempt AND workerId = :worker AND status = 'RUNNING';
+
+-- :name fail_orphan
+UPDATE JobRun
+SET status = 'FAILED', finishedAt = {now}, activeKey = NULL, lastError = :error
+WHERE id = :id AND attempt = :attempt AND workerId = :worker AND status = 'RUNNING';
+
+-- :name finished_before
+SELECT id FROM JobRun
+WHERE status = :status AND runAt < strftime('%Y-%m-%d %H:%M:%f', 'now', -:days || ' days')
+  AND finishedAt < strftime('%Y-%m-%d %H:%M:%f', 'now', -:days || ' days')
+ORDER BY priority, runAt LIMIT 500;
+
+-- :name prune_logs
+DELETE FROM JobLog WHERE jobRunId IN {each :ids};
+
+-- :name prune
+DELETE FROM JobRun WHERE id IN {each :ids} AND status IN ('COMPLETED', 'FAILED', 'CANCELLED');
