@@ -1,0 +1,112 @@
+"""Every trouble ends with a clear message, the documented exit code, and nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.journey.conftest import REPOSITORY, Cli, Running
+
+
+def test_a_missing_token_says_where_to_put_one(cli: Cli) -> None:
+    answer = cli("plan", "pre-launch")
+    assert answer.status == 4
+    assert "RAILWAY_TOKEN" in answer.err
+    assert "Traceback" not in answer.err
+    assert not (cli.folder / ".deploykit").exists()
+
+
+def test_a_wrong_token_is_refused_without_being_printed(railway: Running) -> None:
+    answer = railway("plan", "pre-launch", env={"RAILWAY_TOKEN": "wrong-5f2c1"})
+    assert answer.status == 4
+    assert "wrong-5f2c1" not in answer.err + answer.out
+    assert not (railway.folder / ".deploykit").exists()
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply", "verify"])
+def test_a_dead_endpoint_is_unreachable(cli: Cli, verb: str) -> None:
+    dead = {"DEPLOYKIT_RAILWAY_URL": "http://127.0.0.1:9/graphql/v2", "RAILWAY_TOKEN": "x"}
+    answer = cli(verb, "pre-launch", env=dead)
+    assert answer.status == 75
+    assert "127.0.0.1:9" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_plain_http_to_the_world_is_refused(cli: Cli) -> None:
+    answer = cli("plan", "pre-launch", env={"DEPLOYKIT_RAILWAY_URL": "http://example.test/", "RAILWAY_TOKEN": "x"})
+    assert answer.status in (3, 64)
+    assert "https" in answer.err
+
+
+def test_a_dead_database_is_inconclusive_and_never_healthy(railway: Running) -> None:
+    assert railway("apply", "pre-launch", "--yes").status == 0
+    dead = {"DEPLOYKIT_DATABASE_URL": "mysql://root:hunter2@127.0.0.1:9/railway"}
+    answer = railway("verify", "pre-launch", env=dead)
+    assert answer.status in (9, 75)
+    assert "hunter2" not in answer.err + answer.out
+    assert "Traceback" not in answer.err
+
+
+def test_a_read_only_folder_leaves_nothing_behind(railway: Running) -> None:
+    """As somebody who may not write there: root is let down to nobody first."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(stat.S_IRUSR | stat.S_IXUSR | stat.S_IROTH | stat.S_IXOTH | stat.S_IXGRP | stat.S_IRGRP)
+        done = subprocess.run(
+            [sys.executable, "-m", "deploykit", "plan", "pre-launch"],
+            cwd=folder,
+            env=railway.environment(HOME=name),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            user=65534 if os.geteuid() == 0 else None,
+            check=False,
+        )
+        assert done.returncode == 1, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "ermission denied" in done.stderr or "ead-only" in done.stderr
+        assert list(folder.iterdir()) == []
+
+
+def test_an_interrupted_apply_ends_with_130_or_7_and_can_be_resumed(railway: Running) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deploykit", "apply", "pre-launch", "--yes"],
+        cwd=railway.folder,
+        env=railway.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    assert first
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode in (130, 7), err
+    assert "Traceback" not in first + err + out
+
+    again = railway("apply", "pre-launch", "--yes")
+    assert again.status == 0, again.err
+    assert railway("plan", "pre-launch", "--detailed-exitcode").status == 0
+
+
+@pytest.mark.parametrize(
+    "args", [["lint", "--nope"], ["explain", "DK999"], ["frobnicate"], ["plan", "--format", "yaml", "pre-launch"]]
+)
+def test_wrong_usage_is_64(cli: Cli, args: list[str]) -> None:
+    answer = cli(*args)
+    assert answer.status == 64
+    assert "Traceback" not in answer.err
+
+
+def test_no_repository_path_is_needed(cli: Cli) -> None:
+    assert REPOSITORY not in cli.folder.parents
+    answer = cli("lint", "--format", "json")
+    assert answer.status == 0
