@@ -1,0 +1,785 @@
+"""One method per root field of the schema, by its GraphQL name; a field without one is not in the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLResolveInfo
+
+from deploykit.errors import DeploykitError
+from deploykit.sandbox import changesets, usage
+from deploykit.sandbox.access import NOT_AUTHORIZED, Access
+from deploykit.sandbox.config import REGIONS, Config, values
+from deploykit.sandbox.log_filter import compile_filter
+from deploykit.sandbox.platform import Platform, Refusal
+from deploykit.sandbox.state import Bucket, Environment, Service, Token, Trigger, new_id, timestamp
+from deploykit.sandbox.views import PLAN_LIMITS, View, Views, region, unrendered
+
+LOG_LIMIT = 100
+LOG_LIMIT_MAX = 5000
+
+
+class NotInSandbox(DeploykitError):
+    """The field is Railway's, but the sandbox does not answer it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What every resolver works with."""
+
+    platform: Platform
+    access: Access
+    views: Views
+    visible: Callable[[str], bool]
+
+
+def resolve(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+    """A field of a root object is its method, a field of a view its entry. Raises NotInSandbox for any other."""
+    name = info.field_name
+    if isinstance(source, dict):
+        if name not in source:
+            raise NotInSandbox(f"{info.parent_type.name}.{name} is not in the sandbox")
+        value = source[name]
+        return value(**arguments) if callable(value) else value
+    method = getattr(source, name, None)
+    if method is None:
+        raise NotInSandbox(f"{info.parent_type.name}.{name} is not in the sandbox")
+    return method(**arguments)
+
+
+class Query:
+    """Reads."""
+
+    def __init__(self, request: Request) -> None:
+        self._platform, self._state = request.platform, request.platform.state
+        self._access, self._views, self._visible = request.access, request.views, request.visible
+
+    # ---- identity ---------------------------------------------------------------------------------------------
+
+    def me(self) -> View:
+        if self._access.token.kind != "account":
+            raise Refusal(*NOT_AUTHORIZED)
+        return self._views.user()
+
+    def apiToken(self) -> View:
+        self._access.everything()
+        return {"workspaces": [{"id": self._state.workspace_id, "name": "Sandbox"}]}
+
+    def projectToken(self) -> View:
+        if self._access.token.kind != "project":
+            raise Refusal("Project Token not found", "INTERNAL_SERVER_ERROR")
+        return self._views.project_token(self._access.token)
+
+    def workspace(self, workspaceId: str) -> View:
+        self._access.everything()
+        if workspaceId != self._state.workspace_id:
+            raise Refusal(*NOT_AUTHORIZED)
+        return self._views.workspace()
+
+    # ---- project and environment ------------------------------------------------------------------------------
+
+    def project(self, id: str) -> View:
+        return self._views.project(self._access.project(id))
+
+    def projects(self, **page: Any) -> View:
+        self._access.everything()
+        return self._views.connection([self._views.project(self._state.project)])(**page)
+
+    def environment(self, id: str, projectId: str | None = None) -> View:
+        if projectId is not None:
+            self._access.project(projectId)
+        return self._views.environment(self._access.environment(id))
+
+    def environments(self, projectId: str, isEphemeral: bool | None = None, **page: Any) -> View:
+        self._access.project(projectId)
+        known = [one for one in self._state.environments.values() if isEphemeral in (None, one.ephemeral)]
+        return self._views.connection(map(self._views.environment, known))(**page)
+
+    def environmentStagedChanges(self, environmentId: str) -> View:
+        environment = self._access.environment(environmentId)
+        return self._views.patch(environment.staged) if environment.staged else self._views.no_patch(environment)
+
+    def environmentPatch(self, id: str) -> View:
+        patch = self._state.patches.get(id)
+        if patch is None:
+            raise Refusal(*NOT_AUTHORIZED)
+        self._access.environment(patch.environment_id)
+        return self._views.patch(patch)
+
+    def environmentPatches(self, environmentId: str, **page: Any) -> View:
+        environment = self._access.environment(environmentId)
+        known = [one for one in reversed(self._state.patches.values()) if one.environment_id == environment.id]
+        return self._views.connection(map(self._views.patch, known))(**page)
+
+    def environmentChangeSetApply(self, environmentId: str, id: str) -> View:
+        self._access.environment(environmentId)
+        record = self._state.applies.get(id)
+        if record is None or record.environment_id != environmentId:
+            raise Refusal("ChangeSet apply not found")
+        return self._views.apply(record)
+
+    def workflowStatus(self, workflowId: str) -> View:
+        patch = self._state.patches.get(workflowId.rpartition("/")[2])
+        if patch is None:
+            return {"status": "NotFound", "error": None}
+        return {"status": patch.workflow, "error": patch.last_error}
+
+    # ---- services ---------------------------------------------------------------------------------------------
+
+    def service(self, id: str) -> View:
+        return self._views.service(self._seen_service(id))
+
+    def serviceInstance(self, environmentId: str, serviceId: str) -> View:
+        environment, service = self._instance(environmentId, serviceId)
+        return self._views.service_instance(environment, service)
+
+    def serviceInstanceLimitOverride(self, environmentId: str, serviceId: str) -> Config | None:
+        environment, service = self._instance(environmentId, serviceId)
+        deploy = self._platform.service_config(environment, service.id).get("deploy") or {}
+        override: Config | None = deploy.get("limitOverride")
+        return override
+
+    def serviceInstanceLimits(self, environmentId: str, serviceId: str) -> Config:
+        override = self.serviceInstanceLimitOverride(environmentId, serviceId) or {}
+        return {"containers": {**PLAN_LIMITS["containers"], **(override.get("containers") or {})}}
+
+    def domains(self, environmentId: str, projectId: str, serviceId: str) -> View:
+        self._access.project(projectId)
+        environment, service = self._access.environment(environmentId), self._access.service(serviceId)
+        return self._views.domains(environment, service)
+
+    def tcpProxies(self, environmentId: str, serviceId: str) -> list[View]:
+        return self._views.tcp_proxies(*self._instance(environmentId, serviceId))
+
+    def volumeInstance(self, id: str) -> View:
+        environment = self._access.environment(id.partition(":")[0])
+        found = next((one for one in self._views.volume_instances(environment) if one["id"] == id), None)
+        if found is None:
+            raise Refusal(*NOT_AUTHORIZED)
+        return found
+
+    def deploymentTriggers(self, environmentId: str, projectId: str, serviceId: str, **page: Any) -> View:
+        self._access.project(projectId)
+        self._instance(environmentId, serviceId)
+        known = [
+            trigger
+            for trigger in self._state.triggers.values()
+            if (trigger.environment_id, trigger.service_id) == (environmentId, serviceId)
+        ]
+        return self._views.connection(map(self._views.trigger, known))(**page)
+
+    def regions(self, projectId: str | None = None) -> list[View]:
+        return [region(name) for name in REGIONS]
+
+    # ---- variables --------------------------------------------------------------------------------------------
+
+    def variables(
+        self, environmentId: str, projectId: str, serviceId: str | None = None, unrendered: bool | None = None
+    ) -> dict[str, str]:
+        self._access.project(projectId)
+        environment = self._access.environment(environmentId)
+        if serviceId is None:
+            return _readable(environment.config.get("sharedVariables") or {})
+        _, service = self._instance(environmentId, serviceId)
+        readable = _readable(self._platform.service_config(environment, service.id).get("variables") or {})
+        if unrendered:
+            return readable
+        rendered = self._platform.rendered(environment, service)
+        return {name: rendered[name] for name in readable}
+
+    def variablesForServiceDeployment(self, environmentId: str, projectId: str, serviceId: str) -> dict[str, str]:
+        own = self.variables(environmentId, projectId, serviceId)
+        environment, service = self._instance(environmentId, serviceId)
+        return self._platform.provided(environment, service) | own
+
+    # ---- deployments ------------------------------------------------------------------------------------------
+
+    def deployment(self, id: str) -> View:
+        return self._views.deployment(self._access.deployment(id))
+
+    def deployments(self, input: dict[str, Any], **page: Any) -> View:
+        if input.get("environmentId") is not None:
+            self._access.environment(input["environmentId"])
+        elif self._access.token.kind == "project":
+            raise Refusal(*NOT_AUTHORIZED)
+        status = input.get("status") or {}
+        known = [
+            deployment
+            for deployment in reversed(self._state.deployments.values())
+            if input.get("environmentId") in (None, deployment.environment_id)
+            and input.get("serviceId") in (None, deployment.service_id)
+            and (not status.get("in") or deployment.status in status["in"])
+            and deployment.status not in (status.get("notIn") or ())
+        ]
+        return self._views.connection(map(self._views.deployment, known))(**page)
+
+    def deploymentEvents(self, id: str, **page: Any) -> View:
+        return self._views.connection(map(self._views.event, self._access.deployment(id).events))(**page)
+
+    def deploymentSnapshot(self, deploymentId: str) -> View:
+        return self._views.snapshot(self._access.deployment(deploymentId))
+
+    def deploymentInstanceExecutions(self, input: dict[str, Any], **page: Any) -> View:
+        self._instance(input["environmentId"], input["serviceId"])
+        records = self._state.deployments_of(input["environmentId"], input["serviceId"])
+        ids = {deployment.id for deployment in records}
+        known = [one for one in reversed(self._state.executions.values()) if one.deployment_id in ids]
+        return self._views.connection(map(self._views.execution, known))(**page)
+
+    def deploymentLogs(self, deploymentId: str, **selection: Any) -> list[View]:
+        return self._logs(deploymentId, build=False, **selection)
+
+    def buildLogs(self, deploymentId: str, **selection: Any) -> list[View]:
+        return self._logs(deploymentId, build=True, **selection)
+
+    def _logs(
+        self,
+        deployment_id: str,
+        *,
+        build: bool,
+        limit: int | None = None,
+        filter: str | None = None,
+        startDate: str | None = None,
+        endDate: str | None = None,
+    ) -> list[View]:
+        self._access.deployment(deployment_id)
+        wanted = compile_filter(filter)
+        lines = [
+            line
+            for line in self._platform.logs.of(deployment_id, build=build)
+            if wanted(line) and _within(str(line["timestamp"]), startDate, endDate)
+        ]
+        # The live API answers one row more than asked for.
+        return [self._views.log(line) for line in lines[-(min(limit or LOG_LIMIT, LOG_LIMIT_MAX) + 1) :]]
+
+    def environmentLogs(
+        self,
+        environmentId: str,
+        filter: str | None = None,
+        anchorDate: str | None = None,
+        beforeDate: str | None = None,
+        beforeLimit: int | None = None,
+        afterDate: str | None = None,
+        afterLimit: int | None = None,
+    ) -> list[View]:
+        environment = self._access.environment(environmentId)
+        ids = [one.id for one in self._state.deployments.values() if one.environment_id == environment.id]
+        wanted = compile_filter(filter)
+        anchor = anchorDate or "9999"
+        lines = [line for line in self._platform.logs.of_all(ids) if wanted(line)]
+        before = [line for line in lines if _within(str(line["timestamp"]), beforeDate, anchor)]
+        after = [
+            line
+            for line in lines
+            if str(line["timestamp"]) > anchor and _within(str(line["timestamp"]), None, afterDate)
+        ]
+        first = before[
+            -(min(beforeLimit if beforeLimit is not None else LOG_LIMIT, LOG_LIMIT_MAX) or len(before) + 1) :
+        ]
+        chosen = first + after[: min(afterLimit if afterLimit is not None else LOG_LIMIT, LOG_LIMIT_MAX)]
+        return [self._views.log(line) for line in chosen]
+
+    # ---- figures ----------------------------------------------------------------------------------------------
+
+    def metrics(
+        self, measurements: list[str], startDate: str, endDate: str | None = None, **selection: Any
+    ) -> list[View]:
+        if selection.get("environmentId"):
+            self._access.environment(selection["environmentId"])
+        elif selection.get("projectId"):
+            self._access.project(selection["projectId"])
+        else:
+            self._access.everything()
+        return usage.metrics(self._platform.metrics, measurements, startDate, endDate, selection)
+
+    def usage(
+        self, measurements: list[str], startDate: str | None = None, endDate: str | None = None, **selection: Any
+    ) -> list[View]:
+        self._access.everything()
+        groups = selection.get("groupBy") or []
+        return usage.usage(self._platform.metrics, measurements, startDate, endDate, groups, self._state.project.id)
+
+    def estimatedUsage(self, measurements: list[str], **_: Any) -> list[View]:
+        self._access.everything()
+        return usage.estimated(self._platform.metrics, measurements, self._state.project.id)
+
+    # ---- eventual consistency ---------------------------------------------------------------------------------
+
+    def _seen_service(self, service_id: str) -> Service:
+        service = self._access.service(service_id)
+        if not self._visible(service.id):
+            raise Refusal("Service not found")
+        return service
+
+    def _instance(self, environment_id: str, service_id: str) -> tuple[Environment, Service]:
+        environment, service = self._access.instance(environment_id, service_id)
+        if not self._visible(service.id):
+            raise Refusal("ServiceInstance not found")
+        return environment, service
+
+
+class Mutation:
+    """Writes; each answers when it is accepted, as Railway does, not when it is done."""
+
+    def __init__(self, request: Request) -> None:
+        self._platform, self._state = request.platform, request.platform.state
+        self._access, self._views = request.access, request.views
+        self._visible = request.visible
+
+    # ---- change sets and patches ------------------------------------------------------------------------------
+
+    def environmentPreviewChangeSet(self, environmentId: str, input: Any) -> View:
+        return changesets.preview(self._platform, self._access.environment(environmentId), input)
+
+    async def environmentApplyChangeSet(
+        self,
+        environmentId: str,
+        input: Any,
+        commitMessage: str | None = None,
+        baseConfigEtag: str | None = None,
+        waitForCompletion: bool | None = None,
+    ) -> View:
+        environment = self._access.environment(environmentId)
+        platform = self._platform
+        record, deployed = changesets.apply(platform, environment, input, commitMessage, baseConfigEtag)
+        slow = platform.faults.take("slow-apply")
+        seconds = platform.pace.apply_seconds + (slow.parameters["seconds"] if slow else 0)
+        created = {change["outputs"]["id"] for change in record.changes if (change.get("outputs") or {}).get("id")}
+        databases = [one for one in deployed if one.service_id in created and one.variables.get("MYSQL_URL")]
+
+        async def complete() -> None:
+            await platform.pace.rest(seconds)
+            # A database is made by a workflow of its own, which the apply waits for.
+            await asyncio.gather(*(platform.deployments.settled(one) for one in databases))
+            changesets.finish(record)
+            platform.touch()
+
+        work = platform.background(complete())
+        if waitForCompletion:
+            await asyncio.shield(work)
+        return self._views.apply(record)
+
+    def environmentPatchCommit(
+        self, environmentId: str, patch: Config | None = None, commitMessage: str | None = None
+    ) -> str:
+        environment = self._access.environment(environmentId)
+        record, _ = self._platform.commit(environment, patch or {}, commitMessage)
+        return f"commitChanges/{environment.id}/{record.id}"
+
+    def environmentStageChanges(self, environmentId: str, input: Config, merge: bool | None = None) -> View:
+        environment = self._access.environment(environmentId)
+        return self._views.patch(self._platform.stage(environment, input, merged=bool(merge)))
+
+    def environmentPatchCommitStaged(
+        self, environmentId: str, commitMessage: str | None = None, skipDeploys: bool | None = None
+    ) -> str:
+        environment = self._access.environment(environmentId)
+        staged = environment.staged
+        if staged is None or not staged.patch:
+            raise Refusal("No patch to apply")
+        record, _ = self._platform.commit(environment, staged.patch, commitMessage, skip_deploys=bool(skipDeploys))
+        environment.staged = None
+        return f"commitChanges/{environment.id}/{record.id}"
+
+    # ---- environments and project -----------------------------------------------------------------------------
+
+    def environmentCreate(self, input: dict[str, Any]) -> View:
+        self._access.everything()
+        self._access.project(input["projectId"])
+        source_id = input.get("sourceEnvironmentId")
+        source = self._access.environment(source_id) if source_id is not None else None
+        environment = self._platform.create_environment(
+            input["name"],
+            source,
+            ephemeral=bool(input.get("ephemeral")),
+            skip_deploys=bool(input.get("skipInitialDeploys") or input.get("stageInitialChanges")),
+        )
+        return self._views.environment(environment)
+
+    def environmentDelete(self, id: str) -> bool:
+        self._access.everything()
+        self._platform.delete_environment(self._access.environment(id))
+        return True
+
+    def environmentRename(self, id: str, input: dict[str, Any]) -> View:
+        environment = self._access.environment(id)
+        environment.name = input["name"]
+        return self._views.environment(environment)
+
+    def projectUpdate(self, id: str, input: dict[str, Any]) -> View:
+        self._access.everything()
+        project = self._access.project(id)
+        names = {
+            "name": "name", "description": "description", "isPublic": "is_public", "prDeploys": "pr_deploys",
+            "botPrEnvironments": "bot_pr_environments", "focusedPrEnvironments": "focused_pr_environments",
+            "baseEnvironmentId": "base_environment_id",
+        }  # fmt: skip
+        for key, value in input.items():
+            setattr(project, names[key], value)
+        project.updated_at = timestamp()
+        self._platform.touch()
+        return self._views.project(project)
+
+    def projectTokenCreate(self, input: dict[str, Any]) -> str:
+        self._access.everything()
+        self._access.project(input["projectId"])
+        environment = self._access.environment(input["environmentId"])
+        token = Token(new_id(), new_id(), "project", input["name"], timestamp(), environment.id)
+        self._state.tokens[token.value] = token
+        return token.value
+
+    # ---- services ---------------------------------------------------------------------------------------------
+
+    def serviceCreate(self, input: dict[str, Any]) -> View:
+        self._access.project(input["projectId"])
+        named = self._state.environments.get(input.get("environmentId") or "")
+        # Only a fork keeps a new service to itself; elsewhere it appears in every normal environment.
+        normal = [one for one in self._state.environments.values() if one.source_environment_id is None]
+        targets = [named] if named is not None and named.source_environment_id is not None else normal
+        config: Config = {}
+        if source := {key: value for key, value in (input.get("source") or {}).items() if value is not None}:
+            config["source"] = source | ({"branch": input["branch"]} if input.get("branch") else {})
+        if input.get("variables"):
+            config["variables"] = {name: {"value": str(value)} for name, value in input["variables"].items()}
+        if input.get("registryCredentials"):
+            config["deploy"] = {"registryCredentials": dict(input["registryCredentials"])}
+        service = self._platform.create_service(input.get("name"), targets, config)
+        service.icon = input.get("icon")
+        self._connect_triggers(service, config)
+        return self._views.service(service)
+
+    def serviceUpdate(self, id: str, input: dict[str, Any]) -> View:
+        service = self._access.service(id)
+        if input.get("name") and input["name"] != service.name:
+            if self._state.service_named(input["name"]):
+                raise Refusal(f'A service named "{input["name"]}" already exists in this project')
+            service.name = input["name"]
+        if "icon" in input:
+            service.icon = input["icon"]
+        self._platform.touch()
+        return self._views.service(service)
+
+    def serviceDelete(self, id: str, environmentId: str | None = None) -> bool:
+        service = self._access.service(id)
+        environment = self._access.environment(environmentId) if environmentId is not None else None
+        if environment is None:
+            self._access.environments(
+                None if self._access.token.kind != "project" else self._access.token.environment_id
+            )
+        self._platform.delete_service(service, environment)
+        return True
+
+    def serviceConnect(self, id: str, input: dict[str, Any]) -> View:
+        source = {key: value for key, value in input.items() if value is not None}
+        return self._set_source(id, {"repo": None, "image": None, "branch": None, **source})
+
+    def serviceDisconnect(self, id: str) -> View:
+        return self._set_source(id, None)
+
+    def _set_source(self, service_id: str, source: Config | None) -> View:
+        service = self._access.service(service_id)
+        for environment in self._state.environments.values():
+            if service.id in self._platform.environment_services(environment):
+                patch = {"services": {service.id: {"source": source}}}
+                self._platform.commit(environment, patch, "Connect source", skip_deploys=source is None)
+        self._connect_triggers(service, {"source": source or {}})
+        return self._views.service(service)
+
+    def _connect_triggers(self, service: Service, config: Config) -> None:
+        repository = (config.get("source") or {}).get("repo")
+        for trigger_id in [key for key, one in self._state.triggers.items() if one.service_id == service.id]:
+            del self._state.triggers[trigger_id]
+        for environment in self._state.environments.values() if repository else ():
+            if service.id in self._platform.environment_services(environment):
+                branch = (config.get("source") or {}).get("branch") or "main"
+                trigger = Trigger(new_id(), environment.id, service.id, str(repository), branch)
+                self._state.triggers[trigger.id] = trigger
+
+    def serviceInstanceUpdate(self, serviceId: str, input: dict[str, Any], environmentId: str | None = None) -> bool:
+        service = self._access.service(serviceId)
+        if len(input.get("preDeployCommand") or []) > 1:
+            raise Refusal("Error in preDeployCommand - Invalid input")
+        for environment in self._access.environments(environmentId):
+            if service.id not in self._platform.environment_services(environment):
+                if environmentId is not None:
+                    raise Refusal("ServiceInstance not found")
+                continue
+            patch = {"services": {service.id: _instance_patch(input)}}
+            self._platform.commit(environment, patch, "Update service", skip_deploys=True)
+        return True
+
+    def serviceInstanceLimitsUpdate(self, input: dict[str, Any]) -> bool:
+        environment, service = self._access.instance(input["environmentId"], input["serviceId"])
+        limits = {}
+        if input.get("vCPUs") is not None:
+            limits["cpu"] = input["vCPUs"]
+        if input.get("memoryGB") is not None:
+            limits["memoryBytes"] = int(input["memoryGB"] * 1_000_000_000)
+        patch = {"services": {service.id: {"deploy": {"limitOverride": {"containers": limits}}}}}
+        self._platform.commit(environment, patch, "Update limits", skip_deploys=True)
+        return True
+
+    def serviceInstanceAutoDeployUpdate(self, input: dict[str, Any]) -> View:
+        environment, service = self._access.instance(input["environmentId"], input["serviceId"])
+        off = set(environment.auto_deploy_off) - {service.id}
+        environment.auto_deploy_off = sorted(off if input["enabled"] else off | {service.id})
+        self._platform.touch()
+        return {"enabled": input["enabled"]}
+
+    # ---- deploying --------------------------------------------------------------------------------------------
+
+    def serviceInstanceDeployV2(self, environmentId: str, serviceId: str, commitSha: str | None = None) -> str:
+        environment, service = self._instance(environmentId, serviceId)
+        return self._platform.deploy(environment, service, commit=commitSha).id
+
+    def serviceInstanceDeploy(
+        self, environmentId: str, serviceId: str, latestCommit: bool | None = None, commitSha: str | None = None
+    ) -> bool:
+        self.serviceInstanceDeployV2(environmentId, serviceId, commitSha)
+        return True
+
+    def serviceInstanceRedeploy(self, environmentId: str, serviceId: str) -> bool:
+        self._platform.redeploy(*self._instance(environmentId, serviceId))
+        return True
+
+    def environmentTriggersDeploy(self, input: dict[str, Any]) -> bool:
+        return self.serviceInstanceDeploy(input["environmentId"], input["serviceId"])
+
+    def deploymentRedeploy(self, id: str, usePreviousImageTag: bool | None = None) -> View:
+        deployment = self._access.deployment(id)
+        if not self._platform.can_redeploy(deployment):
+            raise Refusal("Cannot redeploy this deployment")
+        environment, service = self._instance(deployment.environment_id, deployment.service_id)
+        created = self._platform.deploy(environment, service, reason="redeploy", built=bool(usePreviousImageTag))
+        return self._views.deployment(created)
+
+    def deploymentRestart(self, id: str) -> bool:
+        deployment = self._access.deployment(id)
+        if deployment.status not in ("SUCCESS", "CRASHED", "SLEEPING"):
+            raise Refusal("Cannot restart this deployment")
+        self._platform.deployments.restart(deployment)
+        return True
+
+    def deploymentStop(self, id: str) -> bool:
+        self._platform.deployments.stop(self._access.deployment(id))
+        return True
+
+    def deploymentRemove(self, id: str) -> bool:
+        self._platform.deployments.remove(self._access.deployment(id))
+        return True
+
+    def deploymentCancel(self, id: str) -> bool:
+        self._platform.deployments.cancel(self._access.deployment(id))
+        return True
+
+    def deploymentRollback(self, id: str) -> bool:
+        self._platform.rollback(self._access.deployment(id))
+        return True
+
+    def deploymentInstanceExecutionCreate(self, input: dict[str, Any]) -> bool:
+        environment_id, _, service_id = input["serviceInstanceId"].partition(":")
+        environment, service = self._instance(environment_id, service_id)
+        active = self._platform.deployments.active(environment.id, service.id)
+        if not active:
+            raise Refusal("Deployment not found")
+        return self._platform.deployments.run_cron(active[0])
+
+    # ---- variables --------------------------------------------------------------------------------------------
+
+    def variableUpsert(self, input: dict[str, Any]) -> bool:
+        return self.variableCollectionUpsert({**input, "variables": {input["name"]: input["value"]}})
+
+    def variableCollectionUpsert(self, input: dict[str, Any]) -> bool:
+        entries: Config = {name: {"value": str(value)} for name, value in input["variables"].items()}
+        environment, scope = self._variable_scope(input)
+        if input.get("replace"):
+            section = self._stored_variables(environment, input.get("serviceId"))
+            entries = {**dict.fromkeys(section), **entries}
+        self._platform.commit(
+            environment, scope(entries), "Update variables", skip_deploys=bool(input.get("skipDeploys"))
+        )
+        return True
+
+    def variableDelete(self, input: dict[str, Any]) -> bool:
+        environment, scope = self._variable_scope(input)
+        self._platform.commit(environment, scope({input["name"]: None}), "Delete variable")
+        return True
+
+    def _variable_scope(self, input: dict[str, Any]) -> tuple[Environment, Callable[[Config], Config]]:
+        """The environment, and how to wrap variables into a patch: without a service they are shared ones."""
+        self._access.project(input["projectId"])
+        environment = self._access.environment(input["environmentId"])
+        service_id = input.get("serviceId")
+        if service_id is None:
+            return environment, lambda entries: {"sharedVariables": entries}
+        self._instance(environment.id, service_id)
+        return environment, lambda entries: {"services": {service_id: {"variables": entries}}}
+
+    def _stored_variables(self, environment: Environment, service_id: str | None) -> dict[str, str]:
+        if service_id is None:
+            return values(environment.config.get("sharedVariables"))
+        return values(self._platform.service_config(environment, service_id).get("variables"))
+
+    # ---- volumes, buckets, networking -------------------------------------------------------------------------
+
+    def volumeCreate(self, input: dict[str, Any]) -> View:
+        self._access.project(input["projectId"])
+        volume = self._platform.create_volume()
+        if input.get("environmentId") is not None:
+            environment = self._access.environment(input["environmentId"])
+            size = {"sizeMB": 50_000, "region": input.get("region") or next(iter(REGIONS))}
+            patch: Config = {"volumes": {volume.id: size}}
+            if input.get("serviceId") is not None:
+                self._access.instance(environment.id, input["serviceId"])
+                mount = {volume.id: {"mountPath": input["mountPath"]}}
+                patch["services"] = {input["serviceId"]: {"volumeMounts": mount}}
+            self._platform.commit(environment, patch, "Create volume")
+        return self._views.volume(volume)
+
+    def volumeUpdate(self, volumeId: str, input: dict[str, Any]) -> View:
+        volume = self._state.volumes.get(volumeId)
+        if volume is None:
+            raise Refusal(*NOT_AUTHORIZED)
+        other = self._state.volume_named(input.get("name") or "")
+        if other is not None and other is not volume:
+            raise Refusal(f'A volume named "{input["name"]}" already exists in this project')
+        volume.name = input.get("name") or volume.name
+        self._platform.touch()
+        return self._views.volume(volume)
+
+    def volumeDelete(self, volumeId: str) -> bool:
+        if volumeId not in self._state.volumes:
+            raise Refusal(*NOT_AUTHORIZED)
+        for environment in self._state.environments.values():
+            mounted = {
+                key: {"volumeMounts": {volumeId: None}}
+                for key, config in self._platform.environment_services(environment).items()
+                if volumeId in (config.get("volumeMounts") or {})
+            }
+            self._platform.commit(environment, {"volumes": {volumeId: None}, "services": mounted}, "Delete volume")
+        del self._state.volumes[volumeId]
+        return True
+
+    def volumeInstanceUpdate(self, volumeId: str, input: dict[str, Any], environmentId: str | None = None) -> bool:
+        for environment in self._access.environments(environmentId):
+            if volumeId not in (environment.config.get("volumes") or {}):
+                continue
+            services = self._platform.environment_services(environment)
+            holders = [key for key, config in services.items() if volumeId in (config.get("volumeMounts") or {})]
+            mount = services[holders[0]]["volumeMounts"][volumeId] if holders else {"mountPath": ""}
+            if input.get("mountPath") is not None:
+                mount = {**mount, "mountPath": input["mountPath"]}
+            target = input["serviceId"] if "serviceId" in input else next(iter(holders), None)
+            patch: Config = {key: {"volumeMounts": {volumeId: None}} for key in holders if key != target}
+            if target is not None:
+                self._access.instance(environment.id, target)
+                patch[target] = {"volumeMounts": {volumeId: mount}}
+            self._platform.commit(environment, {"services": patch}, "Update volume")
+        return True
+
+    def bucketCreate(self, input: dict[str, Any]) -> View:
+        self._access.project(input["projectId"])
+        bucket = Bucket(new_id(), input.get("name") or f"bucket-{new_id()[:4]}", timestamp())
+        self._state.buckets[bucket.id] = bucket
+        self._platform.touch()
+        return self._views.bucket(bucket)
+
+    def serviceDomainCreate(self, input: dict[str, Any]) -> View:
+        environment, service = self._access.instance(input["environmentId"], input["serviceId"])
+        slug = "".join(letter if letter.isalnum() else "-" for letter in f"{service.name}-{environment.name}".lower())
+        domain = f"{slug}-{new_id()[:4]}.up.railway.app"
+        options = {"port": input["targetPort"]} if input.get("targetPort") else {}
+        patch = {"services": {service.id: {"networking": {"serviceDomains": {domain: options}}}}}
+        self._platform.commit(environment, patch, "Create domain", skip_deploys=True)
+        created: View = next(
+            one for one in self._views.domains(environment, service)["serviceDomains"] if one["domain"] == domain
+        )
+        return created
+
+    def tcpProxyCreate(self, input: dict[str, Any]) -> View:
+        environment, service = self._access.instance(input["environmentId"], input["serviceId"])
+        port = str(input["applicationPort"])
+        patch: Config = {"services": {service.id: {"networking": {"tcpProxies": {port: {}}}}}}
+        self._platform.commit(environment, patch, "Create TCP proxy", skip_deploys=True)
+        proxies = self._views.tcp_proxies(environment, service)
+        return next(proxy for proxy in proxies if str(proxy["applicationPort"]) == port)
+
+    def tcpProxyDelete(self, id: str) -> bool:
+        environment_id, service_id, port = [*id.split(":"), "", ""][:3]
+        environment, service = self._access.instance(environment_id, service_id)
+        patch = {"services": {service.id: {"networking": {"tcpProxies": {port: None}}}}}
+        self._platform.commit(environment, patch, "Delete TCP proxy", skip_deploys=True)
+        return True
+
+    # ---- triggers ---------------------------------------------------------------------------------------------
+
+    def deploymentTriggerCreate(self, input: dict[str, Any]) -> View:
+        self._access.instance(input["environmentId"], input["serviceId"])
+        trigger = Trigger(
+            new_id(), input["environmentId"], input["serviceId"], input["repository"], input["branch"],
+            bool(input.get("checkSuites")),
+        )  # fmt: skip
+        self._state.triggers[trigger.id] = trigger
+        return self._views.trigger(trigger)
+
+    def deploymentTriggerUpdate(self, id: str, input: dict[str, Any]) -> View:
+        trigger = self._trigger(id)
+        trigger.branch = input.get("branch") or trigger.branch
+        trigger.repository = input.get("repository") or trigger.repository
+        if input.get("checkSuites") is not None:
+            trigger.check_suites = input["checkSuites"]
+        return self._views.trigger(trigger)
+
+    def deploymentTriggerDelete(self, id: str) -> bool:
+        del self._state.triggers[self._trigger(id).id]
+        return True
+
+    def _trigger(self, trigger_id: str) -> Trigger:
+        trigger = self._state.triggers.get(trigger_id)
+        if trigger is None:
+            raise Refusal(*NOT_AUTHORIZED)
+        self._access.environment(trigger.environment_id)
+        return trigger
+
+    def _instance(self, environment_id: str, service_id: str) -> tuple[Environment, Service]:
+        environment, service = self._access.instance(environment_id, service_id)
+        if not self._visible(service.id):
+            raise Refusal("ServiceInstance not found")
+        return environment, service
+
+
+_readable = unrendered
+
+_BUILD_FIELDS = {"buildCommand", "dockerfilePath", "builder", "nixpacksPlan", "watchPatterns"}
+_CLEARABLE = {"startCommand", "buildCommand", "dockerfilePath", "rootDirectory", "healthcheckPath", "cronSchedule"}
+
+
+def _instance_patch(update: dict[str, Any]) -> Config:
+    """A ``ServiceInstanceUpdateInput`` as a config patch; an empty text clears a setting."""
+    patch: Config = {"source": {}, "build": {}, "deploy": {}}
+    value: Any
+    for name, given in deepcopy(update).items():
+        value = None if name in _CLEARABLE and given == "" else given
+        if name == "source":
+            patch["source"] = None if value is None else {**(patch["source"] or {}), **value}
+        elif name == "rootDirectory":
+            patch["source"] = {**(patch["source"] or {}), "rootDirectory": value}
+        elif name == "railwayConfigFile":
+            patch["configFile"] = value or None
+        elif name in _BUILD_FIELDS:
+            patch["build"][name] = value
+        elif value is not None or name in _CLEARABLE or name == "registryCredentials":
+            patch["deploy"][name] = value
+    if update.get("cronSchedule"):
+        # A cron service has exactly one replica; switching resets the count.
+        patch["deploy"]["numReplicas"] = 1
+    return {key: value for key, value in patch.items() if value != {}}
+
+
+def _within(moment: str, start: str | None, end: str | None) -> bool:
+    """Whether an RFC 3339 time in UTC lies between two others; texts of unequal precision still compare rightly."""
+    return (start is None or moment >= start.rstrip("Z")) and (end is None or moment <= end)
