@@ -201,7 +201,11 @@ def _validate(draft: Draft) -> None:
 def compile_changes(platform: Platform, environment: Environment, changes: list[Change]) -> Draft:
     """Lay all changes over a copy of the config; each gets a result ``applied``, ``noop`` or ``failed``."""
     draft = Draft(platform, environment, deepcopy(environment.config))
-    for change in changes:
+    results: dict[int, dict[str, Any]] = {}
+    # A service may mount a volume, or belong to a group, that stands after it in the list.
+    order = sorted(range(len(changes)), key=lambda index: not _stands_alone(changes[index]))
+    for index in order:
+        change = changes[index]
         before = apply_patch(draft.config, {})
         result = {**_result(change), "status": "applied", "outputs": None}
         try:
@@ -212,8 +216,14 @@ def compile_changes(platform: Platform, environment: Environment, changes: list[
         else:
             if result["outputs"] is None and apply_patch(draft.config, {}) == before:
                 result["status"] = "noop"
-        draft.results.append(result)
+        results[index] = result
+    draft.results = [results[index] for index in range(len(changes))]
     return draft
+
+
+def _stands_alone(change: Change) -> bool:
+    creates = change.get("kind") == "resource.create"
+    return creates and str(change.get("address")).startswith(("volume.", "bucket.", "group."))
 
 
 def _result(change: Change) -> dict[str, Any]:

@@ -39,16 +39,17 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 _SERVICE_KEYS: dict[str, frozenset[str] | None] = {
     "source": frozenset(
-        "repo image branch commitSha upstreamUrl rootDirectory checkSuites autoUpdates".split()
+        ["repo", "image", "branch", "commitSha", "upstreamUrl", "rootDirectory", "checkSuites", "autoUpdates"]
     ),
     "build": frozenset(
-        "builder buildCommand buildEnvironment dockerfilePath watchPatterns nixpacksConfigPath nixpacksPlan "
-        "nixpacksVersion railpackVersion".split()
+        {"builder", "buildCommand", "buildEnvironment", "dockerfilePath", "watchPatterns", "nixpacksConfigPath"}
+        | {"nixpacksPlan", "nixpacksVersion", "railpackVersion"}
     ),
     "deploy": frozenset(
-        "startCommand preDeployCommand healthcheckPath healthcheckTimeout numReplicas multiRegionConfig region "
-        "cronSchedule restartPolicyType restartPolicyMaxRetries sleepApplication overlapSeconds drainingSeconds "
-        "limitOverride requiredMountPath registryCredentials ipv6EgressEnabled runtime useLegacyStacker".split()
+        {"startCommand", "preDeployCommand", "healthcheckPath", "healthcheckTimeout", "numReplicas", "region"}
+        | {"multiRegionConfig", "cronSchedule", "restartPolicyType", "restartPolicyMaxRetries", "sleepApplication"}
+        | {"overlapSeconds", "drainingSeconds", "limitOverride", "requiredMountPath", "registryCredentials"}
+        | {"ipv6EgressEnabled", "runtime", "useLegacyStacker"}
     ),
     "networking": frozenset({"serviceDomains", "customDomains", "tcpProxies", "privateNetworkEndpoint"}),
     "tracing": frozenset({"enabled", "autoInstrumentation"}),

@@ -114,7 +114,8 @@ class Control:
         return {
             "queries": queries,
             "mutations": mutations,
-            "total_mutations": sum(mutations.values()),
+            # A preview is a mutation by name only.
+            "total_mutations": sum(mutations.values()) - mutations.get("environmentPreviewChangeSet", 0),
             "total_requests": len(self.api.requests),
             "requests": list(self.api.requests),
         }
