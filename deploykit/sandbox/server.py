@@ -1,7 +1,8 @@
 """The sandbox as a program: ``python -m deploykit.sandbox.server --state DIR``.
 
 Two processes. The outer one, the warden, only waits: when the server ends, however it ends, the warden ends everything
-that is left below it. The server owns the state and one event loop; HTTP threads hand their requests to that loop, so
+that is left below it. With the guard around every start command that makes three watchers one inside the other, any two
+of which may be killed without leaving a process behind. The server owns the state and one event loop; HTTP threads hand their requests to that loop, so
 that nothing of the state needs a lock.
 """
 
@@ -62,6 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     warden = os.getpid()
     server = os.fork()
     if server == 0:
+        guard.adopt_orphans()
         guard.die_with_parent(warden, signal.SIGTERM)
         os._exit(_serve(options))
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -80,6 +82,7 @@ def _serve(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return int(Exit.INTERRUPTED)
     finally:
+        guard.end_descendants()
         sys.stdout.flush()
         sys.stderr.flush()
 
