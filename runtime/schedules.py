@@ -152,22 +152,24 @@ def read(db: Database) -> list[Schedule]:
 
 
 def _schedule(row: Row) -> Schedule:
+    # A table of a Node application may lack columns, and a row of it values: then the defaults of our own tables hold.
+    known = {name: value for name, value in row.items() if value is not None}
     return Schedule(
         id=row["id"],
         name=row["name"],
-        job_name=row.get("jobName") or row["name"],
+        job_name=known.get("jobName", row["name"]),
         enabled=bool(row["enabled"]),
-        cron=row.get("cron"),
-        interval_seconds=row.get("intervalSeconds"),
-        timezone=row.get("timezone") or "UTC",
-        misfire_policy=row.get("misfirePolicy") or "SKIP",
-        misfire_max=row.get("misfireMax") or 10,
-        grace_seconds=row.get("graceSeconds") or 60,
-        overlap_policy=row.get("overlapPolicy") or "ALLOW",
-        paused_until=instant(row.get("pausedUntil")),
-        next_run_at=instant(row.get("nextRunAt")),
-        last_due_at=instant(row.get("lastDueAt")),
-        last_run_at=instant(row.get("lastRunAt")),
+        cron=known.get("cron"),
+        interval_seconds=known.get("intervalSeconds"),
+        timezone=known.get("timezone", "UTC"),
+        misfire_policy=known.get("misfirePolicy", "SKIP"),
+        misfire_max=known.get("misfireMax", 10),
+        grace_seconds=known.get("graceSeconds", 60),
+        overlap_policy=known.get("overlapPolicy", "ALLOW"),
+        paused_until=instant(known.get("pausedUntil")),
+        next_run_at=instant(known.get("nextRunAt")),
+        last_due_at=instant(known.get("lastDueAt")),
+        last_run_at=instant(known.get("lastRunAt")),
     )
 
 
