@@ -14,10 +14,13 @@ JOB_WORKER = "job_worker"
 
 
 def new_id() -> str:
-    """A UUID of version 7: random, but rising with time, so that new rows lie together in the primary key."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62
-    text = f"{value:032x}"
+    """A UUID of version 7: random, but rising with time, so that new rows lie together in the primary key.
+
+    The time counts quarter microseconds (RFC 9562, 6.2 method 3): what one thread makes one after the other sorts so.
+    """
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    value = milliseconds << 80 | 0x7 << 76 | (rest * 4096 // 1_000_000) << 64 | 0x2 << 62
+    text = f"{value | int.from_bytes(os.urandom(8), 'big') >> 2:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 

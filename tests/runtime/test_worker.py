@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from runtime import heartbeats, jobs
+from runtime.context import Job, LostJob
+from runtime.db import Database, DatabaseError
+from runtime.handlers import Handler, Registry
+from runtime.jobs import NewJob
+from runtime.loop import Stop
+from runtime.queue import Outcome, Queue
+from runtime.worker import Worker
+from tests.runtime.support import LONGEST_SECONDS, ended, eventually, registry, running, settings, sql
+
+
+def worker(url: str, known: Registry, **variables: str) -> Worker:
+    return Worker(settings(url, **variables), known, Stop())
+
+
+def test_a_job_runs_to_completion(db: Database, url: str) -> None:
+    seen: list[Any] = []
+    job_id = jobs.enqueue(db, "mail", {"to": "me"})
+    with running(worker(url, registry(mail=lambda job: seen.append((job.id, job.payload, job.attempt))))):
+        row = ended(db, job_id)
+    assert seen == [(job_id, {"to": "me"}, 1)]
+    assert row.finished_at is not None
+
+
+def test_a_worker_is_seen_while_it_works_and_after_it_stopped(db: Database, url: str) -> None:
+    me = worker(url, registry(mail=lambda job: None), JOB_WORKER_POLL_INTERVAL_MS="30000", DEPLOYKIT_PROFILE="p")
+    with running(me):
+        [seen] = eventually(lambda: heartbeats.read(db))
+        assert (seen.kind, seen.status, seen.poll_interval_ms, seen.profile) == ("job_worker", "RUNNING", 30_000, "p")
+        eventually(lambda: (heartbeats.read(db)[0].beats or 0) > 0)
+    assert heartbeats.read(db)[0].status == "STOPPED"
+
+
+def test_two_workers_share_the_work_and_run_each_job_once(db: Database, url: str) -> None:
+    seen: list[str] = []
+    ids = jobs.enqueue_many(db, [NewJob("mail") for _ in range(300)])
+    known = registry(mail=lambda job: seen.append(job.id))
+    with running(worker(url, known), worker(url, known, JOB_WORKER_CONCURRENCY="4")):
+        eventually(lambda: jobs.summary(db).completed == 300)
+    assert sorted(seen) == sorted(ids)
+
+
+def test_a_failed_job_is_tried_again_when_its_time_comes(db: Database, url: str) -> None:
+    attempts: list[int] = []
+
+    def flaky(job: Job) -> None:
+        attempts.append(job.attempt)
+        if job.attempt == 1:
+            raise RuntimeError("not yet")
+
+    job_id = jobs.enqueue(db, "flaky")
+    with running(worker(url, registry(flaky=flaky), JOB_WORKER_POLL_INTERVAL_MS="60000")):
+        row = ended(db, job_id)
+    assert attempts == [1, 2]
+    assert row.last_error is None
+
+
+def test_an_error_is_kept_on_the_row(db: Database, url: str) -> None:
+    def broken(job: Job) -> None:
+        raise RuntimeError("no such customer")
+
+    job_id = jobs.enqueue(db, "broken", max_attempts=1)
+    with running(worker(url, registry(broken=broken))):
+        row = ended(db, job_id, "FAILED")
+    assert row.last_error == "RuntimeError: no such customer"
+
+
+def test_a_job_past_its_timeout_is_ended(db: Database, url: str) -> None:
+    def endless(job: Job) -> None:
+        while True:
+            time.sleep(0.01)
+
+    job_id = jobs.enqueue(db, "endless", timeout_seconds=1, max_attempts=1)
+    with running(worker(url, registry(endless=endless))):
+        row = ended(db, job_id, "FAILED")
+    assert "timeout" in (row.last_error or "")
+
+
+def test_a_running_job_can_be_cancelled(db: Database, url: str) -> None:
+    started = threading.Event()
+
+    def endless(job: Job) -> None:
+        started.set()
+        while not job.stopping:
+            time.sleep(0.01)
+        raise RuntimeError("told to end")
+
+    job_id = jobs.enqueue(db, "endless")
+    with running(worker(url, registry(endless=endless))):
+        assert started.wait(LONGEST_SECONDS)
+        assert jobs.cancel(db, job_id) == "requested"
+        row = ended(db, job_id, "CANCELLED")
+    assert row.finished_at is not None
+
+
+def test_log_lines_and_progress_of_a_job_are_written(db: Database, url: str) -> None:
+    def report(job: Job) -> None:
+        job.log("half way", level="warn")
+        job.progress(50)
+        job.log("done")
+
+    job_id = jobs.enqueue(db, "report")
+    with running(worker(url, registry(report=report))):
+        row = ended(db, job_id)
+    assert row.progress == 50
+    assert [(line["level"], line["message"]) for line in jobs.logs(db, job_id)] == [
+        ("warn", "half way"),
+        ("info", "done"),
+    ]
+
+
+def test_an_unknown_job_waits_and_is_named_once(db: Database, url: str, capfd: pytest.CaptureFixture[str]) -> None:
+    stranger = jobs.enqueue(db, "new-thing", priority=-1)
+    with running(worker(url, registry(mail=lambda job: None))):
+        for _ in range(2):
+            ended(db, jobs.enqueue(db, "mail"))
+        row = jobs.read(db, stranger)
+    assert row is not None
+    assert (row.status, row.attempt) == ("QUEUED", 0)
+    assert capfd.readouterr().out.count("no handler: new-thing") == 1
+
+
+def test_a_job_within_the_drain_window_is_finished(db: Database, url: str) -> None:
+    started, gate = threading.Event(), threading.Event()
+
+    def slow(job: Job) -> None:
+        started.set()
+        assert gate.wait(LONGEST_SECONDS)
+
+    job_id = jobs.enqueue(db, "slow")
+    me = worker(url, registry(slow=slow), RAILWAY_DEPLOYMENT_DRAINING_SECONDS="60")
+    with running(me):
+        assert started.wait(LONGEST_SECONDS)
+        me.stop.request()
+        eventually(lambda: heartbeats.read(db)[0].status == "DRAINING")
+        gate.set()
+    row = jobs.read(db, job_id)
+    assert row is not None
+    assert row.status == "COMPLETED"
+
+
+def test_a_job_longer_than_the_drain_window_is_given_back_with_its_attempt(db: Database, url: str) -> None:
+    started = threading.Event()
+
+    def endless(job: Job) -> None:
+        started.set()
+        while True:
+            time.sleep(0.01)
+
+    ids = [jobs.enqueue(db, "endless") for _ in range(2)]
+    me = worker(url, registry(endless=endless), RAILWAY_DEPLOYMENT_DRAINING_SECONDS="0")
+    with running(me):
+        assert started.wait(LONGEST_SECONDS)
+    rows = [jobs.read(db, job_id) for job_id in ids]
+    assert [(row.status, row.attempt) for row in rows if row] == [("QUEUED", 0), ("QUEUED", 0)]
+
+
+def test_a_thread_that_obeys_nobody_does_not_keep_the_worker(db: Database, url: str) -> None:
+    started, gate = threading.Event(), threading.Event()
+
+    def deaf(job: Job) -> None:
+        started.set()
+        gate.wait(LONGEST_SECONDS)
+
+    job_id = jobs.enqueue(db, "deaf")
+    with running(worker(url, registry(deaf=deaf), RAILWAY_DEPLOYMENT_DRAINING_SECONDS="0")):
+        assert started.wait(LONGEST_SECONDS)
+    gate.set()
+    row = jobs.read(db, job_id)
+    assert row is not None
+    assert (row.status, row.attempt) == ("QUEUED", 0)
+
+
+def test_a_worker_that_was_declared_dead_starts_again_and_its_late_result_is_refused(db: Database, url: str) -> None:
+    started, gate, attempts = threading.Event(), threading.Event(), []
+
+    def slow(job: Job) -> None:
+        attempts.append(job.attempt)
+        started.set()
+        if job.attempt == 1:
+            gate.wait(LONGEST_SECONDS)
+
+    job_id = jobs.enqueue(db, "slow")
+    me = worker(url, registry(slow=slow), JOB_WORKER_CONCURRENCY="2")
+    with running(me):
+        assert started.wait(LONGEST_SECONDS)
+        before = me.identity.id
+        sql(url, "UPDATE WorkerInstance SET status = 'DEAD'")
+        assert Queue(db).rescue_orphans() == 1
+        eventually(lambda: me.identity.id != before)
+        row = ended(db, job_id)
+        gate.set()
+        eventually(lambda: me._queue.fence_refusals == 1)
+    assert attempts == [1, 2]
+    assert row.worker_id == me.identity.id
+
+
+def test_a_worker_gives_the_jobs_of_a_silent_one_a_new_attempt(db: Database, url: str) -> None:
+    """What a kill -9 leaves behind: a RUNNING job, and a worker's row whose lease ends."""
+    job_id = jobs.enqueue(db, "mail")
+    sql(url, "INSERT INTO WorkerInstance (id, workerType, leaseUntil) VALUES ('gone', 'job_worker', '2020-01-01')")
+    Queue(db).turn_over([], ["mail"], 1, "gone")
+    with running(worker(url, registry(mail=lambda job: None))):
+        row = ended(db, job_id)
+    assert row.attempt == 2
+    assert {seen.worker_id: seen.status for seen in heartbeats.read(db)}["gone"] == "DEAD"
+
+
+def test_what_a_job_writes_in_its_transaction_happens_with_its_completion(db: Database, url: str) -> None:
+    db.change("DROP TABLE IF EXISTS Payment", {})
+    db.change("CREATE TABLE Payment (job VARCHAR(191) NOT NULL)", {})
+    seen: list[bool] = []
+
+    def pay(job: Job) -> None:
+        with job.transaction() as cursor:
+            cursor.execute(f"INSERT INTO Payment VALUES ('{job.id}')")
+        seen.append(job.completed_within)
+
+    job_id = jobs.enqueue(db, "pay")
+    with running(worker(url, registry(pay=pay))):
+        ended(db, job_id)
+    assert seen == [True]
+    assert len(db.rows("SELECT * FROM Payment", {})) == 1
+
+
+def test_a_transaction_of_a_lost_job_writes_nothing(db: Database, url: str) -> None:
+    db.change("DROP TABLE IF EXISTS Payment", {})
+    db.change("CREATE TABLE Payment (job VARCHAR(191) NOT NULL)", {})
+    caught: list[type[BaseException]] = []
+
+    def pay(job: Job) -> None:
+        if job.attempt > 1:
+            return
+        sql(url, "UPDATE JobRun SET status = 'QUEUED', workerId = NULL")
+        try:
+            with job.transaction() as cursor:
+                cursor.execute("INSERT INTO Payment VALUES ('twice')")
+        except LostJob:
+            caught.append(LostJob)
+            raise
+
+    job_id = jobs.enqueue(db, "pay")
+    with running(worker(url, registry(pay=pay), JOB_WORKER_CONCURRENCY="2")):
+        ended(db, job_id)
+    assert caught == [LostJob]
+    assert db.rows("SELECT * FROM Payment", {}) == []
+
+
+def test_an_outcome_the_database_refuses_fails_that_job_alone(
+    db: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that can never succeed must not stop the others of its batch."""
+    ids = [jobs.enqueue(db, "mail", n) for n in range(3)]
+    me = worker(url, registry(mail=lambda job: None))
+    write = Queue._settle
+
+    def refusing(self: Queue, outcomes: list[Outcome]) -> int:
+        if any(outcome.claim.job_id == ids[1] and outcome.verdict == "done" for outcome in outcomes):
+            raise DatabaseError("row too large")
+        return write(self, outcomes)
+
+    monkeypatch.setattr(Queue, "_settle", refusing)
+    with running(me):
+        ended(db, ids[0])
+        ended(db, ids[2])
+        row = eventually(lambda: (found := jobs.read(db, ids[1])) and found.last_error and found)
+    assert row.last_error == "its outcome could not be written"
+
+
+def test_slow_jobs_are_not_hoarded(db: Database, url: str) -> None:
+    """After many quick ones a worker takes many at a time; when they turn slow, the rest goes back to the others."""
+    gate, slow = threading.Event(), threading.Event()
+
+    def sometimes_slow(job: Job) -> None:
+        if job.payload == "slow":
+            slow.set()
+            gate.wait(LONGEST_SECONDS)
+
+    known = registry(sometimes=sometimes_slow)
+    jobs.enqueue_many(db, [NewJob("sometimes") for _ in range(300)])
+    jobs.enqueue_many(db, [NewJob("sometimes", "slow", priority=1), *[NewJob("sometimes", priority=2)] * 20])
+    with running(worker(url, known)):
+        assert slow.wait(LONGEST_SECONDS)
+        with running(worker(url, known)):
+            eventually(lambda: jobs.summary(db).completed == 320)
+        gate.set()
+        eventually(lambda: jobs.summary(db).completed == 321)
+
+
+def test_a_worker_without_enough_connections_fails_the_transaction_with_a_hint(db: Database, url: str) -> None:
+    me = worker(url, registry(pay=lambda job: None), DATABASE_CONNECTION_LIMIT="2")
+    me._pool._wait_seconds = 0.01
+
+    def pay(job: Job) -> None:
+        with job.transaction():
+            pass
+
+    me._handlers["pay"] = Handler("pay", pay)
+    job_id = jobs.enqueue(db, "pay", max_attempts=1)
+    with running(me):
+        row = ended(db, job_id, "FAILED")
+    assert "all 2 connections of this process are in use" in (row.last_error or "")
