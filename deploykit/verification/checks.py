@@ -5,12 +5,13 @@ A check passes only on evidence. Where a source is missing it is inconclusive, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
 
+from deploykit.errors import Exit
 from deploykit.planning.snapshot import LiveDeployment, LiveService
 from deploykit.profile.schema import (
     DAEMON_FLAG,
@@ -39,6 +40,8 @@ from deploykit.verification.evidence import Evidence
 MAX_QUEUED_JOBS = 50
 MAX_OLDEST_QUEUED_SECONDS = 3600
 """What the guide calls problem signs, where the profile expects nothing else."""
+LONG_JOB_SECONDS = 3600.0
+"""A job that runs longer is suspicious where the profile says nothing (``max_job_seconds``)."""
 CONTROLS = (DAEMON_FLAG, WORKER_FLAG, DAEMON_POLL, WORKER_POLL, POOL_SIZE)
 """The variables of the guide's control panel: what they say decides what runs."""
 CONNECTIONS_ALARM = 0.8
@@ -104,12 +107,53 @@ class Case:
         return max(live.active, key=lambda deployment: deployment.created_at, default=None) if live else None
 
 
+@dataclass(frozen=True)
+class Verification:
+    """What a verification found: the census, the checks, and one verdict."""
+
+    case: Case
+    checks: tuple[Check, ...]
+
+    @property
+    def profile(self) -> Profile:
+        return self.case.profile
+
+    @property
+    def evidence(self) -> Evidence:
+        return self.case.evidence
+
+    @property
+    def census(self) -> Census:
+        return self.case.census
+
+    @property
+    def health(self) -> Health:
+        return health(self.checks)
+
+    @property
+    def exit_code(self) -> Exit:
+        """0 healthy; 8 unhealthy; else 75 when a source does not answer, 4 when it refuses us, and otherwise 9."""
+        if self.health is Health.HEALTHY:
+            return Exit.OK
+        if self.health is Health.UNHEALTHY:
+            return Exit.UNHEALTHY
+        reasons = {problem.why for problem in self.evidence.problems if problem.source in _SOURCES}
+        if "unreachable" in reasons:
+            return Exit.UNREACHABLE
+        return Exit.AUTHENTICATION if "refused" in reasons else Exit.INCONCLUSIVE
+
+
+def judge(case: Case) -> Verification:
+    """Run every check."""
+    return Verification(case, tuple(check(case)))
+
+
 def check(case: Case) -> list[Check]:
     """Every check, in the order in which a person would look."""
     return [result for function in _CHECKS for result in function(case)]
 
 
-def health(checks: list[Check]) -> Health:
+def health(checks: Sequence[Check]) -> Health:
     """One verdict: unhealthy beats inconclusive beats healthy; no evidence at all is inconclusive."""
     verdicts = {result.verdict for result in checks}
     if Verdict.FAIL in verdicts:
@@ -486,7 +530,10 @@ def _lease(case: Case) -> Iterator[Check]:
 
 def _schedules(case: Case) -> Iterator[Check]:
     schedules, samples = case.evidence.schedules, case.evidence.samples
-    if schedules is None or not samples or not case.census.wanted[DAEMON]:
+    if not samples or not case.census.wanted[DAEMON]:
+        return
+    if schedules is None:
+        yield _unread("schedules", case, "JobSchedule")
         return
     now = samples[-1].at
     polls = [promised_poll_ms(service, DAEMON) / 1000 for service in case.profile.daemons]
@@ -518,9 +565,17 @@ def _schedules(case: Case) -> Iterator[Check]:
         yield Check("schedules", Verdict.PASS, summary, "", facts)
 
 
+def _unread(identity: str, case: Case, table: str) -> Check:
+    problem = case.evidence.problem(identity)
+    why = problem.message if problem else "it was not asked"
+    return Check(identity, Verdict.INCONCLUSIVE, f"{table} could not be read: {why}", problem.hint if problem else "")
+
+
 def _queue(case: Case) -> Iterator[Check]:
     queue = case.evidence.queue
     if queue is None:
+        if case.evidence.samples:
+            yield _unread("queue", case, "JobRun")
         return
     expect = case.profile.expect
     most = MAX_QUEUED_JOBS if expect.max_queued_jobs is None else expect.max_queued_jobs
@@ -539,6 +594,21 @@ def _queue(case: Case) -> Iterator[Check]:
     else:
         waits = f", the oldest for {oldest:.0f} s" if oldest is not None else ""
         yield Check("queue", Verdict.PASS, f"{queue.queued} queued{waits}; {queue.running} running", "", facts)
+
+
+def _running_jobs(case: Case) -> Iterator[Check]:
+    longest = longest_job_seconds(case.profile)
+    stuck = [(name, seconds) for _, name, seconds in case.evidence.stuck_jobs if seconds > longest]
+    if stuck:
+        told = ", ".join(f"{name} for {seconds:.0f} s" for name, seconds in stuck)
+        hint = f"deploykit doctor {case.profile.name} names the job"
+        yield Check("running-jobs", Verdict.FAIL, f"running longer than {longest:.0f} s: {told}", hint)
+
+
+def longest_job_seconds(profile: Profile) -> float:
+    """How long a job may run before it counts as stuck: thrice what the profile says, since it may be retried."""
+    limits = [service.max_job_seconds for service in profile.workers if service.max_job_seconds]
+    return 3.0 * max(limits) if limits else LONG_JOB_SECONDS
 
 
 def _connections(case: Case) -> Iterator[Check]:
@@ -646,6 +716,7 @@ _CHECKS: tuple[Callable[[Case], Iterator[Check]], ...] = (
     _lease,
     _schedules,
     _queue,
+    _running_jobs,
     _connections,
     _clock,
     _logs,

@@ -60,6 +60,8 @@ class Evidence:
     lease: LeaseState | None = None
     server: ServerFacts | None = None
     logs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tails: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The last lines of deployments that crashed, failed or ended."""
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     smoke: tuple[Step, ...] = ()

@@ -82,7 +82,7 @@ def two_replicas(world: World) -> None:
 
 
 def staged(world: World) -> None:
-    world.extra["after"] = replace(world.snapshot, staged=StagedPatch("s", "STAGED", False, ("web-server",)))
+    world.staged = StagedPatch("s", "STAGED", False, ("web-server",))
 
 
 def flag_never_deployed(world: World) -> None:

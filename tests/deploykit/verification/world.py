@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from deploykit.planning.snapshot import Instance, LiveDeployment, LiveService, LiveVariable, Snapshot
+from deploykit.planning.snapshot import Instance, LiveDeployment, LiveService, LiveVariable, Snapshot, StagedPatch
 from deploykit.profile.schema import Profile
 from deploykit.verification.checks import Case
 from deploykit.verification.evidence import Evidence, Sample
@@ -132,6 +132,7 @@ class World:
     frozen: dict[str, Heartbeat] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     watched_seconds: float = 36.0
+    staged: StagedPatch | None = None
 
     def __post_init__(self) -> None:
         if not self.services:
@@ -147,7 +148,8 @@ class World:
 
     @property
     def snapshot(self) -> Snapshot:
-        return Snapshot("p", "app", "e", "production", "etag", services=tuple(self.services.values()), read_at=NOW)
+        services = tuple(self.services.values())
+        return Snapshot("p", "app", "e", "production", "etag", services=services, staged=self.staged, read_at=NOW)
 
     def samples(self) -> tuple[Sample, ...]:
         first = (*self.alive.values(), *self.frozen.values())

@@ -1,0 +1,487 @@
+"""From symptoms to cause: why a system is sick, and the command or setting that cures it. Pure.
+
+Causes come root first: a flag that was never deployed explains a missing daemon, and not the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from deploykit.planning.snapshot import LiveDeployment, LiveService
+from deploykit.profile.schema import DAEMON_FLAG, POOL_SIZE, WORKER_FLAG, Service
+from deploykit.verification.census import DAEMON, WEB, WORKER, Class, Row, promised_poll_ms
+from deploykit.verification.checks import (
+    CONNECTIONS_ALARM,
+    CONTROLS,
+    SKEW_ALARM_SECONDS,
+    Case,
+    Health,
+    Verdict,
+    Verification,
+    check,
+    longest_job_seconds,
+    planned_connections,
+)
+from deploykit.verification.log_lines import read as read_lines
+
+CRASH_LOOP_STARTS = 3
+
+
+class Rank(IntEnum):
+    """How near to the root a cause lies; the lowest comes first."""
+
+    BLIND = 0
+    DATABASE = 1
+    SETTING = 2
+    GHOST = 3
+    PLATFORM = 4
+    PROCESS = 5
+    QUEUE = 6
+    REMARK = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One cause: ``because`` is the evidence, ``cure`` what to type or to set, step by step."""
+
+    id: str
+    rank: Rank
+    cause: str
+    because: str
+    cure: tuple[str, ...]
+    service: str | None = None
+
+
+def diagnose(found: Verification) -> list[Diagnosis]:
+    """Every cause, the root first; empty when nothing is wrong."""
+    causes = [cause for look in _LOOKS for cause in look(found.case)]
+    unique = {(cause.id, cause.service): cause for cause in reversed(causes)}
+    ordered = sorted(unique.values(), key=lambda cause: (cause.rank, causes.index(cause)))
+    if not any(cause.rank < Rank.REMARK for cause in ordered) and found.health is not Health.HEALTHY:
+        ordered = [*_unexplained(found), *ordered]
+    return ordered
+
+
+# --- what cannot be seen ----------------------------------------------------------------------------------------------
+
+
+def _blind(case: Case) -> Iterator[Diagnosis]:
+    railway = case.evidence.problem("railway")
+    if railway is not None:
+        if railway.why == "refused":
+            cure: tuple[str, ...] = ("create a project token for this environment (Railway: project settings → Tokens)",
+                    "export RAILWAY_TOKEN=…")  # fmt: skip
+            yield Diagnosis("token-refused", Rank.BLIND, "Railway refuses the token", railway.message, cure)
+        else:
+            cure = (railway.hint or "try again in a minute; status.railway.com tells about outages",)
+            yield Diagnosis("railway-unreachable", Rank.BLIND, "Railway cannot be reached", railway.message, cure)
+    database = case.evidence.problem("database")
+    if database is not None and database.why == "missing":
+        cure = (database.hint,)
+        yield Diagnosis("database-unknown", Rank.BLIND, "the job tables are out of sight", database.message, cure)
+
+
+def _database(case: Case) -> Iterator[Diagnosis]:
+    problem = case.evidence.problem("database")
+    name = case.profile.database.service if case.profile.database else "the database"
+    live = case.evidence.snapshot.service(name) if case.evidence.snapshot else None
+    newest = live.deployments[0] if live and live.deployments else None
+    down = live is not None and (
+        newest is None or newest.stopped or newest.status in ("CRASHED", "FAILED", "REMOVED") or not _serves(live)
+    )
+    if down:
+        state = "has no running deployment" if newest is None else f"is {_state(newest)}"
+        cure = (f"railway redeploy --service {name}", f"railway logs --service {name}")
+        yield Diagnosis("database-down", Rank.DATABASE, "the database is down", f"{name} {state}", cure, name)
+    elif problem is not None and "oo many connections" in problem.message:
+        yield _too_many(problem.message)
+    elif problem is not None and problem.why == "unreachable":
+        cure = (
+            "check the host, port and password in DEPLOYKIT_DATABASE_URL",
+            f"open a way in: enable Public Access on {name}, or name a tunnel (docs/verify.md)",
+        )
+        yield Diagnosis("database-unreachable", Rank.BLIND, "the database does not answer us", problem.message, cure)
+    elif problem is not None and problem.why == "schema":
+        cure = ("check that the URL names the application's database", "python -m runtime migrate")
+        yield Diagnosis("no-tables", Rank.DATABASE, "the database lacks the job tables", problem.message, cure)
+    server = case.evidence.server
+    if server is not None and server.read_only:
+        cure = (
+            "connect through the HA proxy service, which follows the primary",
+            f"or restart {name} so that it joins again: railway restart --service {name}",
+        )
+        why = "read_only is on: after a failover the former primary answers, and nobody can write"
+        yield Diagnosis("database-read-only", Rank.DATABASE, "the database is read-only", why, cure, name)
+    if server is None or not server.max_connections or not server.connections_in_use:
+        return
+    if server.connections_in_use >= server.max_connections * CONNECTIONS_ALARM:
+        planned = planned_connections(case.profile)
+        used = f"{server.connections_in_use} of {server.max_connections}"
+        yield _too_many(f"{used} are in use; our processes may open {planned}")
+
+
+def _serves(live: LiveService) -> bool:
+    return any(
+        not deployment.stopped
+        and (not deployment.instances or any(i.status == "RUNNING" for i in deployment.instances))
+        and deployment.status not in ("CRASHED", "FAILED", "REMOVED", "REMOVING")
+        for deployment in live.deployments
+    )
+
+
+def _too_many(because: str) -> Diagnosis:
+    cure = (
+        f"set {POOL_SIZE}=5 in every service: 2 processes then open 10, well under MySQL's 151",
+        "look for clients that are not ours: SHOW PROCESSLIST",
+    )
+    return Diagnosis("too-many-connections", Rank.DATABASE, "too many database connections", because, cure)
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+def _settings(case: Case) -> Iterator[Diagnosis]:
+    """Flags and intervals: configured and never deployed, or deployed and not what the profile says."""
+    for service in case.profile.services.values():
+        live, deployment = case.live(service), case.current(service) or _latest(case.live(service))
+        if not service.is_app or live is None or deployment is None or deployment.variables is None:
+            continue
+        for name in CONTROLS:
+            runs, wish = deployment.variables.get(name), service.value(name)
+            stored = live.variables.get(name)
+            configured = runs if stored is not None and stored.value is None else stored.value if stored else None
+            if configured != runs:
+                yield Diagnosis(
+                    "never-deployed",
+                    Rank.SETTING,
+                    f"{name} of {service.name} was changed and never deployed",
+                    f"it is configured as {configured}; the running deployment was created with {runs}",
+                    (f"railway redeploy --service {service.name}",) if configured == wish else _apply(case),
+                    service.name,
+                )
+            elif wish != runs:
+                yield _wrong_setting(case, service, name, runs, wish)
+
+
+def _wrong_setting(case: Case, service: Service, name: str, runs: str | None, wish: str | None) -> Diagnosis:
+    if name == DAEMON_FLAG and runs == "true":
+        return _two_daemons(case, service)
+    identity = {DAEMON_FLAG: "daemon-flag-off", WORKER_FLAG: "worker-flag"}.get(name, "wrong-interval")
+    cause = f"{service.name} runs with {name}={runs}; the profile says {wish}"
+    if identity == "wrong-interval" and name == POOL_SIZE:
+        identity = "wrong-pool"
+    because = "its deployment was created with that value: edited in the dashboard, or brought back by a rollback"
+    cure = (f"set {name}={wish} on {service.name} and redeploy it", *_apply(case))
+    return Diagnosis(identity, Rank.SETTING, cause, because, cure, service.name)
+
+
+def _two_daemons(case: Case, service: Service) -> Diagnosis:
+    return Diagnosis(
+        "two-daemons",
+        Rank.SETTING,
+        f"{service.name} is a second schedule daemon",
+        f"it was deployed with {DAEMON_FLAG}=true; only {_names(case.profile.daemons)} should schedule",
+        (f"set {DAEMON_FLAG}=false in {service.name}", f"redeploy {service.name}", *_apply(case)),
+        service.name,
+    )
+
+
+def _interval_seen(case: Case) -> Iterator[Diagnosis]:
+    for row in case.census.rows:
+        wish = case.profile.services.get(row.service or "")
+        if row.class_ is not Class.MISCONFIGURED or wish is None or row.unwanted:
+            continue
+        promised = promised_poll_ms(wish, row.kind)
+        because = f"the process says so itself in its heartbeat ({row.why})"
+        cure = (f"redeploy {row.service}", *_apply(case))
+        if row.poll_interval_ms != promised:
+            cause = f"{row.service} polls every {row.poll_interval_ms} ms where the profile says {promised} ms"
+            yield Diagnosis("wrong-interval", Rank.SETTING, cause, because, cure, row.service)
+        else:
+            cause = f"{row.service} runs another profile"
+            yield Diagnosis("wrong-profile", Rank.SETTING, cause, because, cure, row.service)
+
+
+def _staged(case: Case) -> Iterator[Diagnosis]:
+    staged = case.evidence.snapshot.staged if case.evidence.snapshot else None
+    if staged is not None and not staged.empty:
+        touched = f" for {', '.join(staged.touches)}" if staged.touches else ""
+        rank = Rank.SETTING if set(staged.touches) & set(case.profile.services) else Rank.REMARK
+        cure = ("in the dashboard: Details → Discard, or Deploy", *_apply(case))
+        because = "they were made in the dashboard and not committed; the next commit there deploys them"
+        yield Diagnosis("staged-changes", rank, f"edits{touched} wait in the dashboard", because, cure)
+
+
+# --- ghosts -----------------------------------------------------------------------------------------------------------
+
+
+def _ghosts(case: Case) -> Iterator[Diagnosis]:
+    for row in case.census.ghosts:
+        yield _ghost(case, row)
+
+
+def _ghost(case: Case, row: Row) -> Diagnosis:
+    word = "schedule daemon" if row.kind == DAEMON else "job worker" if row.kind == WORKER else "web process"
+    kill = "deploykit ghosts --kill"
+    if row.unwanted:
+        service = case.profile.services[row.service or ""]
+        if row.kind == DAEMON:
+            return _two_daemons(case, service)
+        off = (f"set {WORKER_FLAG}=false in {row.service}", kill)
+        return Diagnosis("worker-flag", Rank.SETTING, f"{row.service} runs a job worker", row.why, off, row.service)
+    cure: tuple[str, ...]
+    if row.class_ is Class.FOREIGN and row.deployment is not None:
+        cure = ("give that environment a database of its own, or set SCHEDULE_DAEMON_ENABLED=false there", kill)
+        cause = f"a {word} of another environment works on this database"
+        return Diagnosis("other-environment", Rank.GHOST, cause, row.why, cure, row.service)
+    if row.class_ is Class.FOREIGN:
+        where = f"{row.hostname}, pid {row.pid}" if row.hostname else "a host that does not say its name"
+        cure = (f"on {row.hostname or 'that host'}: kill {row.pid or 'the process'}", kill,
+                "give it a DATABASE_URL of its own before it starts again")  # fmt: skip
+        cause = f"a {word} that Railway does not run works on this database ({where})"
+        return Diagnosis("foreign-process", Rank.GHOST, cause, row.why, cure, row.worker_id)
+    if row.class_ is Class.GHOST_SERVICE:
+        cure = (f"Railway dashboard → {row.service} → Settings → Delete Service", kill)
+        return Diagnosis("ghost-service", Rank.GHOST, f"service {row.service} is a ghost", row.why, cure, row.service)
+    if row.class_ is Class.ZOMBIE:
+        cure = (kill, "if it lives on: rotate the database's password, so that it is locked out")
+        cause = f"a {word} outlived its deployment"
+        return Diagnosis("zombie", Rank.GHOST, cause, row.why, cure, row.service or row.worker_id)
+    if "older deployment" in row.why:
+        cause = f"an old deployment of {row.service} is still alive"
+        cure = (f"railway: remove deployment {row.deployment}", kill)
+        return Diagnosis("old-deployment", Rank.GHOST, cause, row.why, cure, row.service)
+    cause = f"{row.service} runs more {word}s than the profile wants"
+    cure = ("set the service's replicas back to the profile's number", *_apply(case))
+    return Diagnosis("too-many-replicas", Rank.GHOST, cause, row.why, cure, row.service)
+
+
+# --- who is not there -------------------------------------------------------------------------------------------------
+
+
+def _absent(case: Case) -> Iterator[Diagnosis]:
+    if case.evidence.snapshot is None:
+        return
+    for service in case.profile.services.values():
+        rows = [
+            row
+            for row in case.census.rows
+            if row.service == service.name and row.class_ in (Class.MISSING, Class.SILENT)
+        ]
+        live = case.live(service)
+        if live is None:
+            because = f"Railway has no service of that name in {case.evidence.snapshot.environment_name}"
+            yield Diagnosis(
+                "service-missing", Rank.PLATFORM, f"{service.name} does not exist", because, _apply(case), service.name
+            )
+        elif rows:
+            yield _why_absent(case, service, live, rows)
+        else:
+            yield from _failed_deploy(case, service, live)
+
+
+def _why_absent(case: Case, service: Service, live: LiveService, rows: Sequence[Row]) -> Diagnosis:
+    name = service.name
+    deployment = case.current(service)
+    logs = f"railway logs --service {name}"
+    restart = f"railway restart --service {name}"
+    if deployment is None:
+        return _no_deployment(case, service, live)
+    said = _last_words(case, deployment)
+    if deployment.stopped:
+        because = f"Railway says {deployment.status}, and its process ended with status 0{said}"
+        cure: tuple[str, ...] = (
+            "set restart: {policy: always} in the profile, so that an exit starts it again",
+            *_apply(case),
+            restart,
+        )
+        return Diagnosis("ended-by-itself", Rank.PLATFORM, f"{name} ended by itself", because, cure, name)
+    if deployment.status == "SLEEPING":
+        because = "serverless is on: without outbound traffic Railway put it to sleep, and nothing wakes it"
+        cure = (f"set sleep: false for {name}", *_apply(case))
+        return Diagnosis("asleep", Rank.PLATFORM, f"{name} sleeps", because, cure, name)
+    starts = read_lines(service, case.evidence.logs.get(deployment.id, ())).starts
+    restarting = any(instance.status in ("RESTARTING", "CRASHED") for instance in deployment.instances)
+    if deployment.status == "CRASHED" or restarting or starts >= CRASH_LOOP_STARTS:
+        because = f"its deployment is {_state(deployment)}, it started {starts} times{said}"
+        return Diagnosis("crash-loop", Rank.PLATFORM, f"{name} crashes", because, (logs, restart), name)
+    command = (deployment.settings or {}).get("startCommand")
+    if command and service.start and command != service.start:
+        because = f"it was deployed with the start command {command!r}; the profile says {service.start!r}"
+        return Diagnosis("wrong-command", Rank.SETTING, f"{name} runs something else", because, _apply(case), name)
+    if all(row.starting for row in rows):
+        because = "its deployment is young, and its processes do not beat yet"
+        cure = (f"deploykit verify {case.profile.name} --wait 5m",)
+        return Diagnosis("starting", Rank.PROCESS, f"{name} is starting", because, cure, name)
+    frozen = [row for row in rows if row.worker_id is not None]
+    if frozen:
+        because = f"its container runs, and its heartbeat stands still since {_ago(frozen[0])}"
+        return Diagnosis("stuck", Rank.PROCESS, f"{name} is stuck", because, (restart, logs), name)
+    if any(row.kind == WEB for row in rows):
+        return Diagnosis("no-instance", Rank.PLATFORM, f"{name} does not run", rows[0].why, (logs, restart), name)
+    if all(row.class_ is Class.MISSING for row in rows):
+        because = f"Railway shows {_state(deployment)}, and {rows[0].why}"
+        return Diagnosis("no-instance", Rank.PLATFORM, f"{name} does not run", because, (restart, logs), name)
+    url = (deployment.variables or {}).get("DATABASE_URL")
+    wish = service.value("DATABASE_URL")
+    because = "its container runs, and it has never beaten into the database that we read"
+    if url is not None and wish is not None and "${{" in url and url != wish:
+        because += f"; its DATABASE_URL is {url}, the profile says {wish}"
+    cure = (f"set DATABASE_URL of {name} to {wish}", *_apply(case), logs)
+    return Diagnosis("wrong-database", Rank.PROCESS, f"{name} uses another database", because, cure, name)
+
+
+def _no_deployment(case: Case, service: Service, live: LiveService) -> Diagnosis:
+    latest = live.latest or _latest(live)
+    if latest is not None and latest.status in ("FAILED", "SKIPPED"):
+        return _failed(case, service, latest, "and none serves before it")
+    if latest is not None and latest.status in ("QUEUED", "WAITING", "INITIALIZING", "BUILDING", "DEPLOYING"):
+        cure: tuple[str, ...] = (f"deploykit verify {case.profile.name} --wait 10m",)
+        because = f"its first deployment is {latest.status}"
+        return Diagnosis("starting", Rank.PROCESS, f"{service.name} is starting", because, cure, service.name)
+    because = "all its deployments were removed" if latest is None else f"its latest deployment is {latest.status}"
+    cure = (f"railway redeploy --service {service.name}", *_apply(case))
+    return Diagnosis("not-deployed", Rank.PLATFORM, f"{service.name} is not deployed", because, cure, service.name)
+
+
+def _failed_deploy(case: Case, service: Service, live: LiveService) -> Iterator[Diagnosis]:
+    latest = live.latest
+    if latest is not None and latest.status in ("FAILED", "CRASHED"):
+        yield _failed(case, service, latest, "the one before still serves")
+
+
+def _failed(case: Case, service: Service, latest: LiveDeployment, then: str) -> Diagnosis:
+    reason = f": {latest.reason}" if latest.reason else ""
+    because = f"{latest.status}{reason}, {then}{_last_words(case, latest)}"
+    cure = (f"railway logs --deployment {latest.id}", *_apply(case))
+    cause = f"the latest deployment of {service.name} failed"
+    return Diagnosis("deploy-failed", Rank.PLATFORM, cause, because, cure, service.name)
+
+
+# --- queue, schedules, lease ------------------------------------------------------------------------------------------
+
+
+def _jobs(case: Case) -> Iterator[Diagnosis]:
+    queue = case.evidence.queue
+    if queue is None:
+        return
+    for job_id, name, seconds in case.evidence.stuck_jobs:
+        if seconds > longest_job_seconds(case.profile):
+            cure: tuple[str, ...] = (
+                f"python -m runtime jobs cancel {job_id}",
+                *(f"railway restart --service {s.name}" for s in case.profile.workers),
+            )
+            because = f"job {job_id} runs for {seconds:.0f} s"
+            yield Diagnosis("stuck-job", Rank.QUEUE, f"a worker is stuck on one {name} job", because, cure, job_id)
+    workers = case.census.of(WORKER, Class.EXPECTED, Class.MISCONFIGURED)
+    oldest, patience = queue.oldest_queued_seconds, _patience(case)
+    if workers and oldest is not None and oldest > patience and not queue.running and case.evidence.waiting_for_handler:
+        waiting = ", ".join(f"{name} ({count})" for name, count in case.evidence.waiting_for_handler.items())
+        because = f"workers live, none runs a job, and these wait for {oldest:.0f} s: {waiting}"
+        cure = ("deploy a worker whose JOBS_MODULE declares these jobs, or cancel them",
+                "python -m runtime jobs list")  # fmt: skip
+        yield Diagnosis("no-handler", Rank.QUEUE, "no worker knows the jobs that wait", because, cure)
+    elif workers and "queue" in _failed_checks(case):
+        because = f"{queue.queued} jobs are queued, the oldest for {oldest or 0:.0f} s, and {len(workers)} workers live"
+        cure = ("deploykit advise: a larger profile polls faster or adds workers", "raise JOB_WORKER_CONCURRENCY")
+        yield Diagnosis("backlog", Rank.QUEUE, "more jobs come than are done", because, cure)
+
+
+def _patience(case: Case) -> float:
+    polls = [promised_poll_ms(service, WORKER) / 1000 for service in case.profile.workers]
+    return 2 * max(polls, default=5.0) + 60
+
+
+def _schedules(case: Case) -> Iterator[Diagnosis]:
+    failed = _failed_checks(case)
+    daemons = [row for row in case.census.of(DAEMON) if row.alive and not row.ghost]
+    if "schedules" in failed and daemons:
+        cure: tuple[str, ...] = (*(f"railway restart --service {service.name}" for service in case.profile.daemons),)
+        because = "a daemon beats, and due times pass without a job"
+        yield Diagnosis("overdue", Rank.QUEUE, "the daemon does not fire its schedules", because, cure)
+    lease = case.evidence.lease
+    if (
+        "lease" in failed
+        and lease is not None
+        and daemons
+        and not any(row.worker_id == lease.holder_id for row in daemons)
+    ):
+        ghost = next((row for row in case.census.ghosts if row.worker_id == lease.holder_id), None)
+        if ghost is None:
+            cure = (*(f"railway restart --service {service.name}" for service in case.profile.daemons),)
+            free = "free" if lease.holder_id is None else "over"
+            because = f"the lease is {free}, and the daemon that lives does not take it"
+            yield Diagnosis("no-leader", Rank.PROCESS, "no daemon leads", because, cure)
+    schedules = case.evidence.schedules
+    if schedules and not any(schedule.enabled for schedule in schedules):
+        cure = (f"python -m runtime schedules enable {schedules[0].name}",)
+        because = f"{len(schedules)} schedules are known, and all are switched off"
+        yield Diagnosis("none-enabled", Rank.REMARK, "no schedule is enabled", because, cure)
+
+
+def _clock(case: Case) -> Iterator[Diagnosis]:
+    skew = case.evidence.clock_skew_seconds
+    if skew is not None and abs(skew) > SKEW_ALARM_SECONDS:
+        cure = (
+            "set this machine's clock (timedatectl set-ntp true)",
+            "if it is the database's: tell Railway's support",
+        )
+        because = f"the database's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
+        cause = "two clocks disagree; the runtime trusts the database's alone"
+        yield Diagnosis("clock-skew", Rank.REMARK, cause, because, cure)
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def _unexplained(found: Verification) -> Iterator[Diagnosis]:
+    for result in found.checks:
+        if result.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+            cure = (result.hint or "deploykit verify -v shows every check",)
+            why = f"check {result.id} did not pass"
+            yield Diagnosis(f"check:{result.id}", Rank.PROCESS, result.summary, why, cure)
+
+
+def _failed_checks(case: Case) -> set[str]:
+    return {result.id for result in check(case) if result.verdict is Verdict.FAIL}
+
+
+def _apply(case: Case) -> tuple[str, ...]:
+    return (f"deploykit plan {case.profile.name}", "deploykit apply")
+
+
+def _latest(live: LiveService | None) -> LiveDeployment | None:
+    return max(live.deployments, key=lambda d: d.created_at, default=None) if live else None
+
+
+def _names(services: Sequence[Service]) -> str:
+    return ", ".join(service.name for service in services) or "no service"
+
+
+def _state(deployment: LiveDeployment) -> str:
+    return f"{deployment.status} (ended)" if deployment.stopped else deployment.status
+
+
+def _ago(row: Row) -> str:
+    return "a while" if row.last_heartbeat_seconds_ago is None else f"{row.last_heartbeat_seconds_ago:.0f} s"
+
+
+def _last_words(case: Case, deployment: LiveDeployment) -> str:
+    tail = case.evidence.tails.get(deployment.id)
+    return f"; its last words: {tail[-1]}" if tail else ""
+
+
+_LOOKS: tuple[Callable[[Case], Iterator[Diagnosis]], ...] = (
+    _blind,
+    _database,
+    _settings,
+    _interval_seen,
+    _staged,
+    _ghosts,
+    _absent,
+    _jobs,
+    _schedules,
+    _clock,
+)
