@@ -115,7 +115,9 @@ def command(server: Path, folder: Path, settings: Mapping[str, str]) -> list[str
 def _first_statements(settings: Mapping[str, str]) -> str:
     password = settings.get("MYSQL_ROOT_PASSWORD", "").replace("\\", "\\\\").replace("'", "\\'")
     name = settings.get("MYSQL_DATABASE", "railway").replace("`", "")
+    # MariaDB's own accounts for these hosts would win over root@% and have no password.
     return (
+        "DROP USER IF EXISTS 'root'@'127.0.0.1', 'root'@'::1', ''@'localhost';\n"
         f"CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4;\n"
         f"ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';\n"
         f"CREATE USER IF NOT EXISTS 'root'@'%' IDENTIFIED BY '{password}';\n"

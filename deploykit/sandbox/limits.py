@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 class _Window:
     length_seconds: int
     budget: int
-    opened: float = 0.0
+    opened: float
     used: int = 0
 
     def take(self, now: float) -> bool:
@@ -40,7 +40,8 @@ class RateLimit:
     def set_budget(self, per_hour: int, per_second: int) -> None:
         """Begin both windows anew."""
         self.per_hour, self.per_second = per_hour, per_second
-        self._hour, self._second = _Window(3600, per_hour), _Window(1, per_second)
+        now = self.clock()
+        self._hour, self._second = _Window(3600, per_hour, now), _Window(1, per_second, now)
 
     def take(self) -> int | None:
         """Count one request; None when it may pass, else the seconds to wait."""

@@ -2,8 +2,8 @@
 
 Two processes. The outer one, the warden, only waits: when the server ends, however it ends, the warden ends everything
 that is left below it. With the guard around every start command that makes three watchers one inside the other, any two
-of which may be killed without leaving a process behind. The server owns the state and one event loop; HTTP threads hand their requests to that loop, so
-that nothing of the state needs a lock.
+of which may be killed without leaving a process behind. The server owns the state and one event loop; HTTP threads hand
+their requests to that loop, so that nothing of the state needs a lock.
 """
 
 from __future__ import annotations
