@@ -59,7 +59,11 @@ class Platform(Protocol):
 
     def logs(self, deployment: str, phrases: tuple[str, ...]) -> tuple[str, ...]: ...
 
+    def tail(self, deployment: str) -> tuple[str, ...]: ...
+
     def elsewhere(self, deployment: str) -> str | None: ...
+
+    def public_database_url(self, profile: Profile) -> str | None: ...
 
 
 class JobTables:
@@ -135,6 +139,7 @@ def observe(
     *,
     report: Report,
     with_logs: bool = True,
+    with_tails: bool = False,
     watch_at_most_seconds: float = WATCH_AT_MOST_SECONDS,
     tolerant: bool = False,
 ) -> Evidence:
@@ -159,6 +164,7 @@ def observe(
         lease=facts.lease,
         server=facts.server,
         logs=logs,
+        tails=_tails(profile, platform, after or before) if with_tails else {},
         elsewhere=_elsewhere(platform, (before, after), samples),
         problems=(*problems, *facts.problems),
         waiting_for_handler=facts.waiting,
@@ -233,6 +239,19 @@ def _logs(
             problems.append(Problem("logs", error.message, error.hint or ""))
             return lines
     return lines
+
+
+def _tails(profile: Profile, platform: Platform | None, snapshot: Snapshot | None) -> dict[str, tuple[str, ...]]:
+    """The last words of what crashed, failed or ended."""
+    found: dict[str, tuple[str, ...]] = {}
+    for service in snapshot.services if snapshot and platform else ():
+        for deployment in service.deployments[:1] if service.name in profile.services else ():
+            ill = deployment.stopped or deployment.status in ("CRASHED", "FAILED")
+            if ill or any(instance.status in ("CRASHED", "RESTARTING") for instance in deployment.instances):
+                with suppress(DeploykitError):
+                    assert platform is not None
+                    found[deployment.id] = platform.tail(deployment.id)
+    return found
 
 
 def _elsewhere(

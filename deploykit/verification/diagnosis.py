@@ -146,12 +146,15 @@ def _settings(case: Case) -> Iterator[Diagnosis]:
     """Flags and intervals: configured and never deployed, or deployed and not what the profile says."""
     for service in case.profile.services.values():
         live, deployment = case.live(service), case.current(service) or _latest(case.live(service))
-        if not service.is_app or live is None or deployment is None or deployment.variables is None:
+        if not service.is_app or live is None or deployment is None:
             continue
         for name in CONTROLS:
-            runs, wish = deployment.variables.get(name), service.value(name)
-            stored = live.variables.get(name)
-            configured = runs if stored is not None and stored.value is None else stored.value if stored else None
+            stored, wish = live.variables.get(name), service.value(name)
+            configured = stored.value if stored else None
+            # What a deployment that ended was created with is not told: then what is configured now has to do.
+            runs = configured if deployment.variables is None else deployment.variables.get(name)
+            if stored is not None and configured is None:
+                configured = runs
             if configured != runs:
                 yield Diagnosis(
                     "never-deployed",
@@ -161,7 +164,7 @@ def _settings(case: Case) -> Iterator[Diagnosis]:
                     (f"railway redeploy --service {service.name}",) if configured == wish else _apply(case),
                     service.name,
                 )
-            elif wish != runs:
+            elif wish != runs and (runs is not None or deployment.variables is not None):
                 yield _wrong_setting(case, service, name, runs, wish)
 
 

@@ -1,0 +1,114 @@
+"""``deploykit verify``: prove what is alive."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploykit.cli.context import Context, verb
+from deploykit.commands import applied, profiles
+from deploykit.commands.status import StatusTables
+from deploykit.commands.verify import verify
+from deploykit.commands.webhook import tell_on_change
+from deploykit.errors import Exit
+from deploykit.profile.schema import Profile
+from deploykit.railway.client import connect
+from deploykit.report import verify as report
+
+
+def duration(text: str) -> float:
+    """Seconds from a number with a unit: 90s, 10m, 2h, or seconds alone."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", str(text))
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no duration: write 90s, 10m or 2h")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2] or "s"]
+
+
+def database_option(function: Any) -> Any:
+    """Where to read heartbeats: a database, or the runtime's own endpoint."""
+    for option in (
+        click.option(
+            "--status-url", help="Read heartbeats from the runtime's /deploykit/status instead of a database."
+        ),
+        click.option("--database-url", help="Where the job tables are; else DEPLOYKIT_DATABASE_URL."),
+    ):
+        function = option(function)
+    return function
+
+
+def resolved_database_url(given: str | None) -> str | None:
+    """A flag wins over the environment."""
+    return given or os.environ.get("DEPLOYKIT_DATABASE_URL") or None
+
+
+def status_tables(url: str | None) -> StatusTables | None:
+    """The endpoint as a source; its token comes from DEPLOYKIT_STATUS_TOKEN, never from the command line."""
+    url = url or os.environ.get("DEPLOYKIT_STATUS_URL")
+    return StatusTables(url, os.environ.get("DEPLOYKIT_STATUS_TOKEN") or "") if url else None
+
+
+def chosen_profile(context: Context, name: str | None) -> Profile:
+    """The profile of that name, or the one that was applied last."""
+    profile, _, _ = profiles.checked(context.project_dir, name or applied.profile_name(context.project_dir))
+    return profile
+
+
+@verb("verify")
+@click.argument("profile", required=False)
+@database_option
+@click.option("--smoke", is_flag=True, help="Also run a no-op job and a schedule to their ends (this writes).")
+@click.option("--smoke-job", default="noop", show_default=True, help="The job that does nothing.")
+@click.option("--smoke-schedule", help="The schedule to switch on and run now; else one that runs the smoke job.")
+@click.option("--wait", type=duration, default=0.0, help="Look again until healthy, this long at most: 5m.")
+@click.option("--for", "for_", type=duration, default=0.0, help="Keep looking this long, and end when unhealthy: 10m.")
+@click.option("--starting", type=duration, default=60.0, help="How long a new deployment may need before it beats.")
+@click.option("--webhook", help="POST the result here when the verdict changes (https).")
+def command(
+    context: Context,
+    profile: str | None,
+    database_url: str | None,
+    status_url: str | None,
+    smoke: bool,
+    smoke_job: str,
+    smoke_schedule: str | None,
+    wait: float,
+    for_: float,
+    starting: float,
+    webhook: str | None,
+) -> int:
+    """Prove what is alive: without PROFILE, the one that was applied last.
+
+    Reads only, unless --smoke. Exit status: 0 healthy, 8 unhealthy or ghost, 9 inconclusive, 75 Railway or the
+    database unreachable.
+    """
+    wish = chosen_profile(context, profile)
+    railway = connect(environment_name=wish.environment, report=context.progress)
+    found = verify(
+        wish,
+        railway,
+        resolved_database_url(database_url),
+        smoke=smoke,
+        smoke_job=smoke_job,
+        smoke_schedule=smoke_schedule,
+        wait_seconds=wait,
+        for_seconds=for_,
+        starting_seconds=starting,
+        tables=status_tables(status_url),
+        report=context.progress,
+    )
+    value = report.as_json(found)
+    if context.json:
+        context.result_json(value)
+    else:
+        context.result(report.text(found, color=context.colored(), verbose=bool(context.verbose)))
+    if webhook and tell_on_change(webhook, _memory(context.project_dir), value):
+        context.note(f"the verdict changed to {found.health}: told the webhook")
+    return Exit(found.exit_code)
+
+
+def _memory(project_dir: Path) -> Path:
+    return project_dir / ".deploykit" / "verdicts.json"
