@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -157,7 +157,7 @@ def _schedule(row: Row) -> Schedule:
     return Schedule(
         id=row["id"],
         name=row["name"],
-        job_name=known.get("jobName", row["name"]),
+        job_name=str(known.get("jobName", row["name"])),
         enabled=bool(row["enabled"]),
         cron=known.get("cron"),
         interval_seconds=known.get("intervalSeconds"),
@@ -324,12 +324,23 @@ def attend(
         first = next_due(schedule, now)
         db.execute("schedules.plan", id=schedule.id, next=stamp(first))
         return first, None
-    wanted = max(schedule.next_run_at, schedule.paused_until or schedule.next_run_at)
+    first = _first_unsettled(schedule, schedule.next_run_at)
+    wanted = max(first, schedule.paused_until or first)
     if wanted > now:
         return wanted, None
-    decision = decide(schedule, now, watched_since)
+    decision = decide(replace(schedule, next_run_at=first), now, watched_since)
     fired = db.transact(lambda: _fire(db, leadership, schedule, decision))
     return decision.next_run_at, decision if fired else None
+
+
+def _first_unsettled(schedule: Schedule, planned: datetime) -> datetime:
+    """The planned due time, or the first after the watermark.
+
+    After a failover the new primary's clock may be behind: a schedule that is switched on then is planned for a due
+    time that has run already, and whose row retention may have deleted.
+    """
+    settled = schedule.last_due_at
+    return planned if settled is None or planned > settled else next_due(schedule, settled)
 
 
 def _fire(db: Database, leadership: Leadership, schedule: Schedule, decision: Decision) -> bool:

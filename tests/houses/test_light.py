@@ -43,7 +43,12 @@ print(json.dumps(sorted(sys.modules)))
 
 def loaded(module: str, url: str) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}\n" + LOOK.format(module=module, url=url)],
+        [
+            sys.executable,
+            "-S",
+            "-c",
+            f"import sys; sys.path[:0] = {sys.path!r}\n" + LOOK.format(module=module, url=url),
+        ],
         capture_output=True,
         text=True,
         cwd=ROOT,

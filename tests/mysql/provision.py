@@ -1,9 +1,9 @@
 """Get a real MySQL 9 for the tests without installing anything: `python -m tests.mysql.provision`.
 
 Debian carries MySQL in unstable only. Its server package and the libraries it needs are downloaded from the mirror that
-this machine's apt already uses, unpacked into a cache folder, and started through the unpacked dynamic loader by a small
-`bin/mysqld`, which the tests find there (or through DEPLOYKIT_MYSQLD). Works without root. Exit status 0 when a server is
-there, 1 when it cannot be had; the reason is printed.
+this machine's apt already uses, unpacked into a cache folder, and started through the unpacked dynamic loader by a
+small `bin/mysqld`, which the tests find there (or through DEPLOYKIT_MYSQLD). Works without root. Exit status 0 when a
+server is there, 1 when it cannot be had; the reason is printed.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _mirror() -> str:
 
 
 def _download(folder: Path, mirror: str) -> list[Path]:
-    """All packages that the server needs, down to the C library, through an apt of its own that knows nothing installed."""
+    """All packages that the server needs, down to the C library, through an apt that believes nothing is installed."""
     for name in ("lists/partial", "archives/partial"):
         (folder / name).mkdir(parents=True)
     (folder / "status").touch()

@@ -98,7 +98,7 @@ class Server:
             *_as_root(),
         ]
 
-    def root(self, database: str | None = None) -> pymysql.connections.Connection:  # type: ignore[type-arg]
+    def root(self, database: str | None = None) -> pymysql.connections.Connection:
         """A connection with every right, over the socket."""
         return pymysql.connect(
             unix_socket=str(self.socket), user="root", database=database, autocommit=True, ssl_disabled=True

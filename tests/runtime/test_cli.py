@@ -15,6 +15,7 @@ import pytest
 
 from runtime import cli, heartbeats, jobs, schedules
 from runtime.db import connect
+from runtime.handlers import ScheduleDefinition
 from runtime.migrations import migrate
 from tests.mysql.server import free_port
 from tests.runtime.support import LONGEST_SECONDS, ended
@@ -132,10 +133,9 @@ def test_what_cannot_work_ends_with_a_clear_message(
             monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    try:
-        assert cli.main(words) == status
-    except SystemExit as exit_:
-        assert exit_.code == status
+    with pytest.raises(SystemExit) as ended_with:
+        sys.exit(cli.main(words))
+    assert ended_with.value.code == status
     out = "".join(capfd.readouterr())
     assert wanted in out
     assert "Traceback" not in out
@@ -200,7 +200,7 @@ def test_jobs_and_schedules_are_handled_from_the_command_line(
         assert json.loads(command("jobs", "show", job_id, "--json"))[0]["priority"] == -2
         assert command("jobs", "cancel", job_id) == "cancelled"
         assert command("jobs", "retry", job_id) == "queued again"
-        schedules.sync(db, [schedules.ScheduleDefinition("hourly", "mail", cron="0 * * * *")])
+        schedules.sync(db, [ScheduleDefinition("hourly", "mail", cron="0 * * * *")])
         command("schedules", "enable", "hourly")
         assert "enabled" in command("schedules")
         assert jobs.read(db, command("schedules", "run", "hourly")) is not None

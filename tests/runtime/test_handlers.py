@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -62,12 +62,16 @@ def test_a_command_that_is_told_to_end_ends_with_its_children() -> None:
     started = threading.Event()
     hook = running.on_interrupt
 
-    def on_interrupt(action: object) -> None:
-        hook(action)  # type: ignore[arg-type]
+    def on_interrupt(action: Callable[[], None] | None) -> None:
+        hook(action)
         started.set()
 
-    running.on_interrupt = on_interrupt  # type: ignore[method-assign,assignment]
-    threading.Thread(target=lambda: (started.wait(20), running.interrupt("timeout")), daemon=True).start()
+    def interrupt() -> None:
+        started.wait(20)
+        running.interrupt("timeout")
+
+    running.on_interrupt = on_interrupt  # type: ignore[method-assign]
+    threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(RuntimeError, match="exit status -9"):
         handlers.run_command(running, "sleep 600 & wait")
 
@@ -116,7 +120,7 @@ def test_the_answer_decides_whether_trying_again_makes_sense(web: Web, status: i
 
 
 def test_an_http_call_to_nobody_is_tried_again() -> None:
-    with pytest.raises(RuntimeError, match="127.0.0.1:1"):
+    with pytest.raises(RuntimeError, match=r"127\.0\.0\.1:1"):
         handlers.call_http(job(), "POST", "http://127.0.0.1:1/", {}, 10)
 
 
@@ -158,7 +162,8 @@ def test_a_module_that_cannot_be_found_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"cron": "* * * * *", "every_seconds": 5}, {"every_seconds": 0}, {"cron": "* * * * *", "misfire": "?"}]
+    "options",
+    [{}, {"cron": "* * * * *", "every_seconds": 5}, {"every_seconds": 0}, {"cron": "* * * * *", "misfire": "?"}],
 )
 def test_a_schedule_that_makes_no_sense_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(DeclarationError, match="'x'"):

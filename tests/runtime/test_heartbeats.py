@@ -97,7 +97,7 @@ def test_the_reaper_declares_the_silent_dead_and_spares_the_others(db: Database,
     assert reaper.turn(db) == 0
     # Nobody can be found dead before the first lease ends, so the reaper rests until then.
     assert 0 < reaper.due_in_seconds() <= heartbeats.lease_ms(1000) / 1000 + 1
-    sql(url, LAPSE + " WHERE id = '%s'" % silent.id)
+    sql(url, f"{LAPSE} WHERE id = '{silent.id}'")
     assert reaper.turn(db) == 1
     assert {seen.worker_id: seen.status for seen in heartbeats.read(db)} == {silent.id: "DEAD", me.id: "RUNNING"}
 

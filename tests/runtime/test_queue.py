@@ -149,9 +149,14 @@ def test_a_claim_whose_answer_was_lost_is_given_back(db: Database) -> None:
 def test_a_job_can_be_completed_inside_another_transaction(db: Database) -> None:
     job_id = jobs.enqueue(db, "mail")
     [claim] = _claim(db)
-    with pytest.raises(ZeroDivisionError), db.transaction():
-        assert Queue(db).complete_within(claim)
-        raise ZeroDivisionError
+
+    def fail_after_completing() -> None:
+        with db.transaction():
+            assert Queue(db).complete_within(claim)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_after_completing()
     assert _row(db, job_id).status == "RUNNING"
     with db.transaction():
         assert Queue(db).complete_within(claim)
@@ -162,9 +167,7 @@ def test_old_finished_jobs_and_their_logs_are_pruned_and_nothing_else(db: Databa
     jobs.enqueue_many(db, [NewJob("mail") for _ in range(4)])
     claims = _claim(db)
     for claim in claims:
-        db.change(
-            "INSERT INTO JobLog (id, jobRunId, message) VALUES ('%s', '%s', 'x')" % (claim.job_id, claim.job_id), {}
-        )
+        db.change(f"INSERT INTO JobLog (id, jobRunId, message) VALUES ('l{claim.job_id}', '{claim.job_id}', 'x')", {})
     Queue(db).turn_over([Outcome(claim, "done") for claim in claims[:3]], [], 0, "me")
     old = "runAt = '2020-01-01 00:00:00.000'"
     db.change(f"UPDATE JobRun SET {old}, finishedAt = '2020-01-02 00:00:00.000' WHERE id = '{claims[0].job_id}'", {})

@@ -264,6 +264,19 @@ def test_the_watermark_alone_keeps_a_due_time_from_firing_twice(db: Database, ur
     assert fired(db) == []
 
 
+def test_a_time_that_has_run_is_passed_over_when_a_clock_behind_plans_it_again(
+    db: Database, url: str, leader: Leadership
+) -> None:
+    due, now = due_now(db, url)
+    sql(url, f"UPDATE JobSchedule SET lastDueAt = '{stamp(now - timedelta(seconds=1))}'")
+    [again], now = schedules.board(db)
+    assert now is not None
+    look_at, decision = schedules.attend(db, leader, again, now, leader.since)
+    assert (look_at > now, decision) == (True, None)
+    assert jobs.recent(db) == [], "neither run again nor called missed"
+    assert due.id == again.id
+
+
 def test_a_daemon_that_was_paused_past_its_lease_writes_nothing(db: Database, url: str, leader: Leadership) -> None:
     due, now = due_now(db, url)
     sql(url, "UPDATE SchedulerLease SET expiresAt = '2020-01-01 00:00:00.000'")

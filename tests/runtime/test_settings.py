@@ -30,7 +30,7 @@ def test_the_guides_settings_are_understood() -> None:
 
 @pytest.mark.parametrize("value", ["True", "1", "yes", "TRUE", " true", "on"])
 def test_only_true_and_false_are_booleans(value: str) -> None:
-    with pytest.raises(SettingsError, match="SCHEDULE_DAEMON_ENABLED is .*; write true or false, nothing else"):
+    with pytest.raises(SettingsError, match=r"SCHEDULE_DAEMON_ENABLED is .*; write true or false, nothing else"):
         Settings.from_env({"SCHEDULE_DAEMON_ENABLED": value})
 
 

@@ -73,7 +73,7 @@ def test_the_log_says_what_the_guide_promises(capfd: pytest.CaptureFixture[str],
     for line in (
         "[server] Starting application...",
         f"[server] PORT={port} NODE_ENV=production",
-        '[server] ✓ Listening on {"address":"0.0.0.0","port":%d}' % port,
+        f'[server] ✓ Listening on {{"address":"0.0.0.0","port":{port}}}',
         "[server] 🔄 Starting embedded job worker",
         "[server] Job worker poll interval: 30000ms",
         "🔄 Job worker starting",
