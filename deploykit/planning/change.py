@@ -1,0 +1,34 @@
+"""One difference between what the profile wants and what Railway has stored, in the words of Railway's change sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change. ``wire`` is the change-set entry that carries it; it may hold values and is never printed.
+
+    ``summary`` is for people and holds no value of a variable.
+    """
+
+    address: str
+    kind: str
+    path: str
+    summary: str
+    destructive: bool = False
+    wire: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def service(self) -> str:
+        """The name behind the address."""
+        return self.address.partition(".")[2]
+
+
+def change_set(changes: list[Change]) -> dict[str, Any]:
+    """The change set that carries ``changes`` (Railway IaC: change set version 1).
+
+    ``declared`` is left out: it would record ownership of what the profile does not name.
+    """
+    return {"version": 1, "changes": [change.wire for change in changes], "diagnostics": []}

@@ -1,0 +1,276 @@
+"""The profile's graph against what Railway has stored → changes.
+
+Railway leaves defaults out when it is read, so both sides are compared without them; what the profile does not manage
+is carried over untouched (Railway IaC: diff rules).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from deploykit.planning.change import Change
+from deploykit.planning.graph import graph
+from deploykit.planning.snapshot import LiveService, LiveVolume, Snapshot
+from deploykit.profile.schema import Profile
+
+OWN_VARIABLES = frozenset(
+    {
+        "ADMIN_TOKEN", "DATABASE_CONNECTION_LIMIT", "DATABASE_URL", "DEPLOYKIT_PROFILE", "EMBEDDED_JOB_WORKER",
+        "HEARTBEAT_INTERVAL_MS", "JOBS_MODULE", "JOB_WORKER_CONCURRENCY", "JOB_WORKER_POLL_INTERVAL_MS", "NODE_ENV",
+        "SCHEDULE_DAEMON_ENABLED", "SCHEDULE_POLL_INTERVAL_MS",
+    }
+)  # fmt: skip
+"""Variables whose meaning deploykit knows: dropping one loses nothing that a profile could not bring back."""
+
+DEFAULTS: dict[str, Any] = {
+    "healthcheckPath": None,
+    "healthcheckTimeout": 300,
+    "restartPolicyType": "ON_FAILURE",
+    "restartPolicyMaxRetries": 10,
+    "overlapSeconds": 0,
+    "drainingSeconds": 0,
+    "sleepApplication": False,
+    "cronSchedule": None,
+    "startCommand": None,
+    "preDeployCommand": None,
+    "limitOverride": None,
+    "numReplicas": 1,
+    "multiRegionConfig": None,
+}
+"""What Railway assumes for a deploy setting that is not stored (Railway API: EnvironmentConfig)."""
+
+_SOURCE_DEFAULTS: dict[str, Any] = {"branch": "main", "rootDirectory": "", "checkSuites": False}
+Values = Callable[[str, str], str | None]
+"""(service, variable) → the value of a secret that the operator gives, or None."""
+
+
+def diff(profile: Profile, live: Snapshot, secret: Values = lambda service, variable: None) -> list[Change]:
+    """Every change that brings the stored configuration to ``profile``, in the order of its graph."""
+    changes: list[Change] = []
+    for node in graph(profile)["resources"]:
+        if node["type"] == "volume":
+            changes.extend(_volume(node, live.volumes))
+            continue
+        known = live.service(node["name"])
+        if known is None:
+            changes.append(_create(node, secret))
+        elif node["type"] == "service":
+            changes.extend(_update(node, known, live, secret))
+    return changes
+
+
+def missing_secrets(profile: Profile, live: Snapshot, secret: Values) -> list[tuple[str, str]]:
+    """(service, variable) of every ``!secret`` that neither Railway has nor the operator gives."""
+    missing = []
+    for service in profile.services.values():
+        known = live.service(service.name)
+        for name, value in service.env.items():
+            if isinstance(value, str) or secret(service.name, name) is not None:
+                continue
+            if known is None or name not in known.variables:
+                missing.append((service.name, name))
+    return missing
+
+
+def deletion(name: str, address: str) -> Change:
+    """Deleting a service that the profile does not know."""
+    path = f"resources.{address}"
+    previous = {"address": address, "type": "service", "name": name}
+    wire = {
+        "kind": "resource.delete", "address": address, "previous": previous, "path": path,
+        "summary": f"Delete service {name}", "severity": "destructive", "deployEffect": "deploy",
+    }  # fmt: skip
+    return Change(address, "resource.delete", path, f"delete service {name}", True, wire)
+
+
+def _create(node: dict[str, Any], secret: Values) -> Change:
+    address = node["address"]
+    resource = dict(node)
+    if "variables" in resource:
+        resource["variables"] = {
+            name: wire
+            for name, value in resource["variables"].items()
+            if (wire := _wire_value(node["name"], name, value, secret)) is not None
+        }
+    word = "database" if node["type"] == "database" else "service"
+    wire = {
+        "kind": "resource.create", "address": address, "resource": resource, "path": f"resources.{address}",
+        "summary": f"Create {word} {node['name']}", "severity": "safe", "deployEffect": "deploy",
+    }  # fmt: skip
+    return Change(address, "resource.create", f"resources.{address}", f"create {word} {node['name']}", wire=wire)
+
+
+def _wire_value(service: str, name: str, value: dict[str, Any], secret: Values) -> dict[str, Any] | None:
+    """A variable as the change set carries it; None for a secret that stays where it is."""
+    if value["type"] != "preserve":
+        return value
+    given = secret(service, name)
+    return None if given is None else {"type": "literal", "value": given, "isSealed": True}
+
+
+def _volume(node: dict[str, Any], volumes: tuple[LiveVolume, ...]) -> Iterator[Change]:
+    address, wanted = node["address"], node["config"]
+    known = next((volume for volume in volumes if volume.name == node["name"]), None)
+    path = f"resources.{address}"
+    if known is None:
+        wire = {
+            "kind": "resource.create", "address": address, "resource": node, "path": path,
+            "summary": f"Create volume {node['name']}", "severity": "safe", "deployEffect": "none",
+        }  # fmt: skip
+        yield Change(address, "resource.create", path, f"create volume {node['name']}", wire=wire)
+        return
+    size = wanted.get("sizeMB")
+    if size is not None and size != known.size_mb:
+        smaller = known.size_mb is not None and size < known.size_mb
+        before = {"sizeMB": known.size_mb, "region": known.region}
+        wire = {
+            "kind": "resource.update", "address": address, "field": "config", "before": before,
+            "after": {**before, "sizeMB": size}, "path": f"{path}.config", "summary": f"Resize volume {node['name']}",
+            "severity": "destructive" if smaller else "safe", "deployEffect": "none",
+        }  # fmt: skip
+        summary = f"resize volume {node['name']} from {known.size_mb} MB to {size} MB"
+        yield Change(address, "resource.update", f"{path}.config", summary, smaller, wire)
+
+
+def _update(node: dict[str, Any], known: LiveService, live: Snapshot, secret: Values) -> Iterator[Change]:
+    yield from _variables(node, known, secret)
+    yield from _source(node, known)
+    yield from _deploy(node, known)
+    yield from _attachments(node, known, live)
+
+
+def _variables(node: dict[str, Any], known: LiveService, secret: Values) -> Iterator[Change]:
+    name, address = node["name"], node["address"]
+    wanted: dict[str, dict[str, Any]] = node.get("variables", {})
+    for variable, value in wanted.items():
+        live = known.variables.get(variable)
+        if value["type"] == "preserve":
+            given = secret(name, variable)
+            if given is None or (live is not None and live.value == given):
+                continue
+            value = {"type": "literal", "value": given, "isSealed": True}
+        elif live is not None and live.value == stored(value):
+            continue
+        path = f"resources.{address}.variables.{variable}"
+        verb = "Set" if live is None else "Update"
+        wire: dict[str, Any] = {
+            "kind": "variable.set", "address": address, "variable": variable, "after": value, "path": path,
+            "summary": f"{verb} variable {name}.{variable}", "severity": "safe", "deployEffect": "deploy",
+        }  # fmt: skip
+        if live is not None:
+            wire["before"] = {"type": "preserve"}
+        yield Change(address, "variable.set", path, f"{verb.lower()} variable {variable} of {name}", wire=wire)
+    for variable in known.variables:
+        if variable in wanted or variable.startswith("RAILWAY_"):
+            continue
+        path = f"resources.{address}.variables.{variable}"
+        wire = {
+            "kind": "variable.delete", "address": address, "variable": variable, "previous": {"type": "preserve"},
+            "path": path, "summary": f"Delete variable {name}.{variable}", "severity": "destructive",
+            "deployEffect": "deploy",
+        }  # fmt: skip
+        summary = f"delete variable {variable} of {name}"
+        yield Change(address, "variable.delete", path, summary, variable not in OWN_VARIABLES, wire)
+
+
+def stored(value: Mapping[str, Any]) -> str:
+    """A desired variable as Railway stores it: references as ``${{Service.VAR}}``."""
+    if value["type"] == "reference":
+        return f"${{{{{value['resource'].partition('.')[2]}.{value['output']}}}}}"
+    return str(value["value"])
+
+
+def _source(node: dict[str, Any], known: LiveService) -> Iterator[Change]:
+    wanted = node.get("source")
+    if wanted is None:
+        return
+    before = dict(known.config.get("source") or {})
+    after = {key: value for key, value in wanted.items() if key != "type"}
+    names = {
+        key for key in ("repo", "image", "branch", "rootDirectory", "checkSuites") if key in before or key in after
+    }
+    changed = [
+        key
+        for key in sorted(names)
+        if (before.get(key) or _SOURCE_DEFAULTS.get(key)) != (after.get(key) or _SOURCE_DEFAULTS.get(key))
+    ]
+    if changed:
+        kept = {key: value for key, value in before.items() if key in ("autoUpdates", "upstreamUrl")}
+        reset = {key: _SOURCE_DEFAULTS[key] for key in changed if key not in after and key in _SOURCE_DEFAULTS}
+        yield _field(node, "source", before, {**kept, **reset, **wanted}, changed)
+
+
+def _deploy(node: dict[str, Any], known: LiveService) -> Iterator[Change]:
+    before: dict[str, Any] = dict(known.config.get("deploy") or {})
+    wanted: dict[str, Any] = dict(node.get("deploy", {}))
+    have, want = _comparable(before), _comparable(wanted)
+    changed = [key for key in DEFAULTS if have[key] != want[key]]
+    if not changed:
+        return
+    after = {**before, **{key: wanted.get(key, DEFAULTS[key]) for key in changed}}
+    if "multiRegionConfig" in changed or "numReplicas" in changed:
+        after.pop("numReplicas", None)
+        after["multiRegionConfig"] = _regions(before, wanted)
+    yield _field(node, "deploy", before, after, changed)
+
+
+def _comparable(deploy: Mapping[str, Any]) -> dict[str, Any]:
+    """Deploy settings with defaults filled in; replicas as one total unless regions are spread."""
+    result = {key: deploy.get(key, default) for key, default in DEFAULTS.items()}
+    result = {key: DEFAULTS[key] if value is None else value for key, value in result.items()}
+    command = result["preDeployCommand"]
+    result["preDeployCommand"] = [command] if isinstance(command, str) else (command or None)
+    regions = {
+        region: entry["numReplicas"]
+        for region, entry in (deploy.get("multiRegionConfig") or {}).items()
+        if entry and entry.get("numReplicas")
+    }
+    if len(regions) > 1:
+        result["multiRegionConfig"], result["numReplicas"] = regions, 1
+    else:
+        # The region of a single-region service is not the profile's business unless it names several.
+        result["multiRegionConfig"] = None
+        result["numReplicas"] = next(iter(regions.values()), result["numReplicas"])
+    return result
+
+
+def _regions(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The complete region map: wanted regions, and null for regions that go."""
+    live = before.get("multiRegionConfig") or {}
+    regions = wanted.get("multiRegionConfig")
+    if regions is None:
+        region = next(iter(live), None)
+        count = wanted.get("numReplicas", 1)
+        regions = {region: {"numReplicas": count}} if region else None
+    if regions is None:
+        return None
+    return {**{region: None for region in live if region not in regions}, **regions}
+
+
+def _attachments(node: dict[str, Any], known: LiveService, live: Snapshot) -> Iterator[Change]:
+    wanted = node.get("volumeAttachments") or {}
+    names = {volume.id: volume.name for volume in live.volumes}
+    before = {
+        names.get(key, key): {"volume": f"volume.{names.get(key, key)}", "mountPath": entry["mountPath"]}
+        for key, entry in (known.config.get("volumeMounts") or {}).items()
+        if entry
+    }
+    if before != wanted:
+        detached = [name for name in before if name not in wanted]
+        changed = sorted({*before, *wanted} - {name for name in before if before[name] == wanted.get(name)})
+        yield _field(node, "volumeAttachments", before or None, wanted, changed, destructive=bool(detached))
+
+
+def _field(
+    node: dict[str, Any], name: str, before: Any, after: Any, changed: list[str], *, destructive: bool = False
+) -> Change:
+    service, address = node["name"], node["address"]
+    what = ", ".join(f"{name}.{key}" for key in changed)
+    path = f"resources.{address}.{name}"
+    wire = {
+        "kind": "resource.update", "address": address, "field": name, "before": before, "after": after, "path": path,
+        "summary": f"Update {service} {what}", "severity": "destructive" if destructive else "safe",
+        "deployEffect": "deploy",
+    }  # fmt: skip
+    return Change(address, "resource.update", path, f"update {what} of {service}", destructive, wire)

@@ -1,0 +1,250 @@
+"""The plan: `decide` run to its end on paper, with what each step waits for, and what may go wrong meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from deploykit.planning.change import Change
+from deploykit.planning.connections import Connections
+from deploykit.planning.cost import CostLine
+from deploykit.planning.decide import Blocked, Configure, Decision, Delete, Deploy, Done, Stop, Wait, decide
+from deploykit.planning.observation import Deployed, Observation, Phase, Seen, Target
+from deploykit.planning.snapshot import Snapshot
+from deploykit.profile.schema import Profile, Secret
+
+MOST_STEPS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: what is done to which service, why now, and what must be true before the next."""
+
+    number: int
+    action: str
+    service: str
+    why: str
+    gate: str
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """Processes by kind."""
+
+    schedule_daemon: int
+    job_worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was reviewed. Holds no value of a variable: ``fingerprints`` are keyed."""
+
+    profile: str
+    environment: str
+    fingerprint: str
+    base_etag: str
+    changes: tuple[Change, ...]
+    steps: tuple[Step, ...]
+    before: Census
+    after: Census
+    cost_before: tuple[CostLine, ...]
+    cost_after: tuple[CostLine, ...]
+    connections: Connections
+    hazards: tuple[str, ...]
+    api_requests: int
+    drift: Mapping[str, tuple[str, str]]
+    """Service → keyed fingerprints of its live configuration before and after."""
+    blocked: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.steps and not self.changes
+
+
+def on_paper(now: Observation, target: Target) -> tuple[list[Step], list[str], str | None]:
+    """Steps, hazards, and why it is blocked (None when it is not)."""
+    steps: list[Step] = []
+    hazards: list[str] = []
+    open_daemons = _schedulers(now)
+    for _ in range(MOST_STEPS):
+        decision = decide(now, target)
+        if isinstance(decision, Done):
+            return steps, hazards, None
+        if isinstance(decision, Blocked):
+            return steps, hazards, f"{decision.why}: {decision.cure}"
+        if isinstance(decision, Wait):
+            settled = _settled(now)
+            if settled == now:
+                return steps, hazards, decision.why
+            if steps:
+                steps[-1] = replace(steps[-1], gate=_gate(decision, now))
+            else:
+                # Something is on its way already: the plan begins with waiting for it.
+                steps.append(Step(1, "wait", decision.service, decision.why, _gate(decision, now)))
+            now = settled
+            continue
+        for step in _steps(decision, len(steps) + 1):
+            steps.append(step)
+        now = _imagine(now, target, decision)
+        if len(open_daemons) > 1 and len(_schedulers(now)) <= 1:
+            hazards.append(
+                f"until step {len(steps)} is through, {_and(open_daemons)} schedule at the same time: "
+                "this is how it is now, and only a lease or a unique due time in the application keeps jobs single"
+            )
+            open_daemons = set()
+    return steps, hazards, "the plan does not come to an end; report this"
+
+
+def _steps(decision: Decision, number: int) -> list[Step]:
+    match decision:
+        case Configure(services, why):
+            return [
+                Step(number + index, "configure", service, why, "its new deployment is healthy")
+                for index, service in enumerate(services)
+            ]
+        case Deploy(service, why):
+            return [Step(number, "deploy", service, why, "its new deployment is healthy")]
+        case Stop(service, _, why):
+            return [Step(number, "stop", service, why, "its process is gone")]
+        case Delete(service, why):
+            return [Step(number, "delete", service, why, "its process is gone")]
+    return []
+
+
+def _gate(wait: Wait, now: Observation) -> str:
+    if "gone" in wait.why or "beats" in wait.why:
+        return f"every process of {wait.service}'s old deployment is gone, by Railway and by heartbeat"
+    return f"{wait.service} is healthy" if wait.service else "it is healthy"
+
+
+def _imagine(now: Observation, target: Target, decision: Decision) -> Observation:
+    """The observation right after an action, when everything goes well."""
+    wanted = {one.name: one for one in target.services}
+    services = {seen.name: seen for seen in now.services}
+    match decision:
+        case Configure(names, _):
+            for name in names:
+                one = wanted[name]
+                seen = services.get(name) or Seen(name, matches=False)
+                fresh = Deployed(f"new-{name}", Phase.PENDING, one.daemon, one.worker)
+                older = tuple(replace(deployed, current=False) for deployed in seen.deployments)
+                deployments = (fresh, *older) if one.deployable or one.is_database else older
+                services[name] = replace(
+                    seen, exists=True, daemon=one.daemon, worker=one.worker, matches=True, deployments=deployments
+                )
+        case Deploy(name, _):
+            seen = services[name]
+            fresh = Deployed(f"new-{name}", Phase.PENDING, seen.daemon, seen.worker)
+            services[name] = replace(seen, deployments=(fresh, *seen.deployments))
+        case Stop(name, deployment, _):
+            seen = services[name]
+            services[name] = replace(seen, deployments=tuple(one for one in seen.deployments if one.id != deployment))
+        case Delete(name, _):
+            services.pop(name)
+    return replace(now, services=tuple(services.values()))
+
+
+def _settled(now: Observation) -> Observation:
+    """Everything that is on its way has arrived: the newest deployment is active, the others are gone."""
+    services = []
+    for seen in now.services:
+        newest = next((one for one in seen.deployments if one.phase is not Phase.LEAVING), None)
+        kept = (replace(newest, phase=Phase.ACTIVE),) if newest else ()
+        services.append(replace(seen, deployments=kept))
+    return replace(now, services=tuple(services), beating=frozenset())
+
+
+def _schedulers(now: Observation) -> set[str]:
+    return {seen.name for seen in now.services if seen.scheduling}
+
+
+def _and(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    return " and ".join(ordered) if len(ordered) < 3 else f"{', '.join(ordered[:-1])} and {ordered[-1]}"
+
+
+def standing_hazards(profile: Profile, live: Snapshot, now: Observation) -> list[str]:
+    """What a reader must know although no step changes it."""
+    hazards = []
+    for service in profile.daemons:
+        if service.guard in (None, "none"):
+            hazards.append(
+                f"{service.name} has no guard: Railway's own redeploys overlap old and new copies, and nothing that "
+                "deploykit does can close that; use guard: lease or a volume"
+            )
+        if service.autodeploy == "on_push":
+            hazards.append(
+                f"{service.name} deploys on every push, outside deploykit's order: set autodeploy: after_ci or off"
+            )
+    if live.staged is not None and not live.staged.empty:
+        touched = f" ({', '.join(live.staged.touches)})" if live.staged.touches else ""
+        hazards.append(f"the dashboard holds edits that nobody committed{touched}: whoever commits them changes this")
+    leftovers = [seen.name for seen in now.services if not seen.managed]
+    if leftovers:
+        hazards.append(
+            f"{_and(leftovers)}: on Railway, not in the profile; left alone. Delete with --allow-destructive "
+            f"--remove {leftovers[0]!r}"
+        )
+    if live.masked:
+        hazards.append("this token may not read values: whether flags are off cannot be seen, so they count as on")
+    return hazards
+
+
+def fingerprint(profile: Profile) -> str:
+    """Identifies the content of a profile, secrets by name only."""
+    content = profile.model_dump(mode="json")
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def live_fingerprint(key: bytes, config: Mapping[str, Any], variables: Mapping[str, str | None]) -> str:
+    """A keyed fingerprint of one service's stored configuration: tells a change, tells no value."""
+    content = json.dumps([config, sorted(variables.items())], sort_keys=True, default=str)
+    return hmac.new(key, content.encode(), hashlib.sha256).hexdigest()[:24]
+
+
+def drift(key: bytes, live: Snapshot) -> dict[str, str]:
+    """Keyed fingerprint of every service, shared variables under an empty name."""
+    prints = {
+        service.name: live_fingerprint(
+            key, service.config, {name: variable.value for name, variable in service.variables.items()}
+        )
+        for service in live.services
+    }
+    shared = {name: variable.value for name, variable in live.shared_variables.items()}
+    return {**prints, "": live_fingerprint(key, {}, shared)}
+
+
+def census_before(now: Observation, live: Snapshot) -> Census:
+    """Processes that run now, replicas counted."""
+    daemons = workers = 0
+    for seen in now.services:
+        service = live.service(seen.name)
+        for deployed in seen.deployments:
+            if deployed.phase in (Phase.PENDING, Phase.BROKEN) or service is None:
+                continue
+            real = next((one for one in service.deployments if one.id == deployed.id), None)
+            replicas = sum(instance.live for instance in real.instances) if real else 0
+            daemons += replicas * deployed.daemon
+            workers += replicas * deployed.worker
+    return Census(daemons, workers)
+
+
+def census_after(profile: Profile) -> Census:
+    """Processes that should run afterwards."""
+    daemons = sum(service.total_replicas for service in profile.daemons)
+    return Census(daemons, sum(service.total_replicas for service in profile.workers))
+
+
+def secrets_of(profile: Profile) -> list[tuple[str, str]]:
+    """(service, variable) of every ``!secret``."""
+    return [
+        (service.name, name)
+        for service in profile.services.values()
+        for name, value in service.env.items()
+        if isinstance(value, Secret)
+    ]

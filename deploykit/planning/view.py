@@ -1,0 +1,187 @@
+"""Profile and Snapshot → Target and Observation: what `decide` needs of them, every doubt on the unsafe side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from deploykit.planning.change import Change
+from deploykit.planning.observation import Deployed, Observation, Phase, Seen, Target, Wanted
+from deploykit.planning.snapshot import LiveDeployment, LiveService, Possibly, Snapshot
+from deploykit.profile.schema import DAEMON_FLAG, WORKER_FLAG, Profile, Service
+
+KIND_OF_DAEMON = "schedule_daemon"
+FRESH_SECONDS = 60.0
+"""A heartbeat older than this proves nothing alive (RUNTIME: a beat every 10 s, a lease of 45 s)."""
+
+
+class Beat(Protocol):
+    """What is needed of a heartbeat row."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def seconds_ago(self) -> float: ...
+    @property
+    def service(self) -> str | None: ...
+    @property
+    def deployment(self) -> str | None: ...
+
+
+def target(profile: Profile, remove: Iterable[str] = ()) -> Target:
+    """What ``profile`` wants, database first."""
+    wanted = [_wanted(service) for service in profile.services.values() if service.role != "database"]
+    names = [service.name for service in profile.services.values() if service.role == "database"]
+    if profile.database and profile.database.service not in profile.services:
+        names.append(profile.database.service)
+    databases = [Wanted(name, is_database=True) for name in names]
+    return Target((*databases, *wanted), frozenset(remove))
+
+
+def _wanted(service: Service) -> Wanted:
+    return Wanted(
+        service.name,
+        daemon=service.runs_daemon,
+        worker=service.runs_worker,
+        guard=service.guard or "none",
+        deployable=service.source is not None and service.cron is None,
+    )
+
+
+def observation(
+    profile: Profile,
+    live: Snapshot,
+    changes: Iterable[Change],
+    beats: Iterable[Beat] | None = None,
+    failed: Mapping[str, str] | None = None,
+) -> Observation:
+    """The environment as `decide` sees it. ``changes`` are what `diff` found; ``beats`` None when not read."""
+    changed = {change.service for change in changes if change.kind != "resource.delete"}
+    volumes = {f"{name}-data": name for name in profile.services}
+    changed = {volumes.get(name, name) for name in changed}
+    databases = {one.name for one in target(profile).services if one.is_database}
+    seen = tuple(_seen(profile, one, one.name not in changed, databases) for one in live.services)
+    return Observation(seen, _beating(live, beats), dict(failed or {}), beats is None)
+
+
+def _seen(profile: Profile, live: LiveService, matches: bool, databases: set[str]) -> Seen:
+    service = profile.services.get(live.name)
+    is_database = live.name in databases
+    return Seen(
+        live.name,
+        managed=service is not None or is_database,
+        daemon=not is_database and configured_daemon(profile, live),
+        worker=not is_database and configured_worker(profile, live),
+        matches=matches or is_database,
+        deployments=tuple(
+            deployed for one in live.deployments if (deployed := _deployed(profile, live, one, is_database)) is not None
+        ),
+    )
+
+
+def configured_daemon(profile: Profile, live: LiveService) -> bool:
+    """Whether a redeploy of this service would start a daemon. A masked flag counts as on."""
+    return _flag(live, DAEMON_FLAG, _runs(profile, live, "daemon"))
+
+
+def configured_worker(profile: Profile, live: LiveService) -> bool:
+    """Whether a redeploy of this service would start a worker."""
+    return _runs(profile, live, "worker") or _flag(live, WORKER_FLAG, False)
+
+
+def _flag(live: LiveService, name: str, absent: bool) -> bool:
+    variable = live.variables.get(name)
+    if variable is None:
+        return absent
+    return variable.value is None or variable.value.strip().lower() not in ("false", "")
+
+
+def _runs(profile: Profile, live: LiveService, role: str) -> bool:
+    """Whether the service starts what the profile's service of that role starts: a forgotten copy."""
+    command = live.start_command
+    return command is not None and any(
+        command == service.start for service in profile.services.values() if service.role == role
+    )
+
+
+def _deployed(profile: Profile, live: LiveService, deployment: LiveDeployment, is_database: bool) -> Deployed | None:
+    phase = _phase(live, deployment)
+    if phase is None:
+        return None
+    variables = deployment.variables
+    if is_database:
+        return Deployed(deployment.id, phase, daemon=False)
+    if variables is None:
+        # Nobody tells what it was started with: it may schedule.
+        daemon = configured_daemon(profile, live) or live.name in {one.name for one in profile.daemons}
+        return Deployed(deployment.id, phase, daemon=daemon, worker=configured_worker(profile, live))
+    command = (deployment.settings or {}).get("startCommand") or live.start_command
+    flag = variables.get(DAEMON_FLAG)
+    starts = {service.start for service in profile.services.values() if service.role == "daemon"}
+    workers = {service.start for service in profile.services.values() if service.role == "worker"}
+    return Deployed(
+        deployment.id,
+        phase,
+        daemon=flag.strip().lower() not in ("false", "") if flag is not None else command in starts,
+        worker=command in workers or variables.get(WORKER_FLAG, "false").strip().lower() == "true",
+        current=current(live, deployment),
+    )
+
+
+def current(live: LiveService, deployment: LiveDeployment) -> bool:
+    """Whether a deployment was created from the configuration that is stored now.
+
+    References are compared by presence only: their rendered value is the platform's business.
+    """
+    if deployment.variables is None:
+        return True
+    sealed = {name for name, variable in live.variables.items() if variable.sealed}
+    if set(deployment.variables) - sealed != set(live.variables) - sealed:
+        return False
+    for name, variable in live.variables.items():
+        if variable.value is None or "${{" in variable.value:
+            continue
+        if deployment.variables.get(name) != variable.value:
+            return False
+    settings = deployment.settings
+    if settings is None:
+        return True
+    stored = live.config.get("deploy") or {}
+    return all(settings.get(key) == stored.get(key) for key in ("startCommand", "healthcheckPath", "cronSchedule"))
+
+
+def _phase(live: LiveService, deployment: LiveDeployment) -> Phase | None:
+    possibly = deployment.possibly
+    if possibly is Possibly.GONE:
+        return None
+    if deployment.status == "REMOVING":
+        return Phase.LEAVING
+    if possibly is Possibly.PENDING:
+        return Phase.PENDING
+    if deployment.status == "SUCCESS" and deployment.id in live.active_ids:
+        newest = next(
+            (one.id for one in live.deployments if one.id in live.active_ids and one.status == "SUCCESS"), None
+        )
+        if newest != deployment.id:
+            return Phase.LEAVING
+        running = [one for one in deployment.instances if one.live]
+        return Phase.ACTIVE if running and all(one.status == "RUNNING" for one in running) else Phase.STARTED
+    if deployment.status in ("REMOVED", "FAILED", "SKIPPED"):
+        return Phase.LEAVING  # a process lives on in what Railway calls ended
+    return Phase.STARTED
+
+
+def _beating(live: Snapshot, beats: Iterable[Beat] | None) -> frozenset[str]:
+    """Services whose daemon beats from a deployment that Railway does not list as running."""
+    running = {one.id for service in live.services for one in service.deployments if one.possibly is not Possibly.GONE}
+    return frozenset(
+        beat.service or "an unknown service"
+        for beat in beats or ()
+        if beat.kind == KIND_OF_DAEMON
+        and beat.status in ("RUNNING", "STANDBY", "DRAINING")
+        and beat.deployment is not None
+        and beat.deployment not in running
+        and beat.seconds_ago < FRESH_SECONDS
+    )
