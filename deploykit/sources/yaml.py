@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
 from deploykit.findings import Place
+from deploykit.sources.text import Text
 
 MAX_DEPTH = 60
 MAX_NODES = 200_000
@@ -29,6 +31,7 @@ _NAN = re.compile(r"\.(nan|NaN|NAN)\Z")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _MERGE = "<<"
+_ODD_BREAKS = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Scalar:
     plain: bool
     tag: str | None
     place: Place
+    style: str = ""
+    """The quote it was written with: nothing, ``'``, ``"``, or ``|`` and ``>`` for block text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,7 @@ def parse(path: str, text: str) -> Node | None:
         ) from None
     except RecursionError:
         raise YamlError("the file is nested too deeply", Place(path), f"keep it under {MAX_DEPTH} levels") from None
-    return None if root is None else _Builder(path).build(root, 0)
+    return None if root is None else _Builder(path, text).build(root, 0)
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -154,8 +159,29 @@ def walk(node: Node) -> Iterator[Node]:
             waiting.extend(reversed(current.items))
 
 
+_OPENERS = re.compile(r"^[ \-?:\t]+", re.MULTILINE)
+_SAFE_NESTING = 1_000
+
+
 def _compose(text: str) -> yaml.Node | None:
     loader_class = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    if _may_nest_deeply(text):
+        _refuse_deep_nesting(loader_class, text)
+    loader = loader_class(text)
+    try:
+        node: yaml.Node | None = loader.get_single_node()
+        return node
+    finally:
+        loader.dispose()
+
+
+def _may_nest_deeply(text: str) -> bool:
+    """Whether the text could nest deeper than the composer stands: an upper bound that is cheap to have."""
+    widest = max((len(match.group()) for match in _OPENERS.finditer(text)), default=0)
+    return 2 * widest + text.count("[") + text.count("{") > _SAFE_NESTING
+
+
+def _refuse_deep_nesting(loader_class: Any, text: str) -> None:
     # The C parser recurses without a bound while composing; count the nesting first.
     depth = 0
     loader = loader_class(text)
@@ -170,12 +196,6 @@ def _compose(text: str) -> yaml.Node | None:
                     )
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
-    finally:
-        loader.dispose()
-    loader = loader_class(text)
-    try:
-        node: yaml.Node | None = loader.get_single_node()
-        return node
     finally:
         loader.dispose()
 
@@ -209,8 +229,10 @@ def _position(text: str, offset: int) -> tuple[int, int]:
 class _Builder:
     """Turns composed nodes into ours. An anchor's node is built once and shared, so a bomb of aliases stays small."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, text: str) -> None:
         self.path = path
+        # libyaml counts lone CR, NEL, LS and PS as line ends; editors and our edits do not.
+        self.lines = Text(path, text) if _ODD_BREAKS.search(text) else None
         self.built: dict[int, tuple[Node, int]] = {}
         self.open: set[int] = set()
 
@@ -251,7 +273,7 @@ class _Builder:
         plain = not node.style  # the C parser says "", the Python one None
         tag = node.tag if node.tag.startswith("!") else None
         text = str(node.value)
-        return Scalar(resolve(text) if plain and tag is None else text, text, plain, tag, place)
+        return Scalar(resolve(text) if plain and tag is None else text, text, plain, tag, place, node.style or "")
 
     def mapping(self, node: yaml.MappingNode, place: Place, depth: int) -> tuple[Node, int]:
         own: dict[str, Entry] = {}
@@ -280,6 +302,9 @@ class _Builder:
 
     def place(self, node: yaml.Node) -> Place:
         start, end = node.start_mark, node.end_mark
+        if self.lines:
+            whole = isinstance(node, yaml.ScalarNode) or getattr(node, "flow_style", False)
+            return self.lines.place(start.index, end.index if whole else start.index + 1)
         if isinstance(node, yaml.ScalarNode) or getattr(node, "flow_style", False):
             return Place(self.path, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
         # A block collection ends where the next token starts; its first line is what a reader looks at.
