@@ -238,12 +238,35 @@ def _services(case: Case) -> Iterator[Check]:
 
 
 def _active_deployments(case: Case) -> Iterator[Check]:
-    if case.evidence.snapshot is None:
+    snapshot = case.evidence.snapshot
+    if snapshot is None:
         return
+    holder = case.profile.database.service if case.profile.database else None
+    live = snapshot.service(holder) if holder and holder not in case.profile.services else None
+    if live is not None:
+        yield _database_service(live)
     for service in _deployed(case.profile):
         live = case.live(service)
         if live is not None:
             yield _active_deployment(case, service, live)
+
+
+def serves(live: LiveService) -> bool:
+    """Whether some deployment of a service is up, as far as Railway tells."""
+    return any(
+        not deployment.stopped
+        and deployment.status not in ("CRASHED", "FAILED", "REMOVED", "REMOVING", "SKIPPED")
+        and (not deployment.instances or any(instance.status == "RUNNING" for instance in deployment.instances))
+        for deployment in live.deployments
+    )
+
+
+def _database_service(live: LiveService) -> Check:
+    identity = f"active-deployment:{live.name}"
+    if serves(live):
+        return Check(identity, Verdict.PASS, f"{live.name} has an active deployment")
+    summary = f"{live.name}, which holds the job tables, has no running deployment"
+    return Check(identity, Verdict.FAIL, summary, f"railway redeploy --service {live.name}")
 
 
 def _active_deployment(case: Case, service: Service, live: LiveService) -> Check:

@@ -23,6 +23,7 @@ from deploykit.verification.checks import (
     check,
     longest_job_seconds,
     planned_connections,
+    serves,
 )
 from deploykit.verification.log_lines import read as read_lines
 
@@ -88,9 +89,7 @@ def _database(case: Case) -> Iterator[Diagnosis]:
     name = case.profile.database.service if case.profile.database else "the database"
     live = case.evidence.snapshot.service(name) if case.evidence.snapshot else None
     newest = live.deployments[0] if live and live.deployments else None
-    down = live is not None and (
-        newest is None or newest.stopped or newest.status in ("CRASHED", "FAILED", "REMOVED") or not _serves(live)
-    )
+    down = live is not None and not serves(live)
     if down:
         state = "has no running deployment" if newest is None else f"is {_state(newest)}"
         cure = (f"railway redeploy --service {name}", f"railway logs --service {name}")
@@ -120,15 +119,6 @@ def _database(case: Case) -> Iterator[Diagnosis]:
         planned = planned_connections(case.profile)
         used = f"{server.connections_in_use} of {server.max_connections}"
         yield _too_many(f"{used} are in use; our processes may open {planned}")
-
-
-def _serves(live: LiveService) -> bool:
-    return any(
-        not deployment.stopped
-        and (not deployment.instances or any(i.status == "RUNNING" for i in deployment.instances))
-        and deployment.status not in ("CRASHED", "FAILED", "REMOVED", "REMOVING")
-        for deployment in live.deployments
-    )
 
 
 def _too_many(because: str) -> Diagnosis:
@@ -293,6 +283,10 @@ def _why_absent(case: Case, service: Service, live: LiveService, rows: Sequence[
     if deployment is None:
         return _no_deployment(case, service, live)
     said = _last_words(case, deployment)
+    command = (deployment.settings or {}).get("startCommand")
+    if command and service.start and command != service.start:
+        because = f"it was deployed with the start command {command!r}; the profile says {service.start!r}"
+        return Diagnosis("wrong-command", Rank.SETTING, f"{name} runs something else", because, _apply(case), name)
     if deployment.stopped:
         because = f"Railway says {deployment.status}, and its process ended with status 0{said}"
         cure: tuple[str, ...] = (
@@ -310,10 +304,6 @@ def _why_absent(case: Case, service: Service, live: LiveService, rows: Sequence[
     if deployment.status == "CRASHED" or restarting or starts >= CRASH_LOOP_STARTS:
         because = f"its deployment is {_state(deployment)}, it started {starts} times{said}"
         return Diagnosis("crash-loop", Rank.PLATFORM, f"{name} crashes", because, (logs, restart), name)
-    command = (deployment.settings or {}).get("startCommand")
-    if command and service.start and command != service.start:
-        because = f"it was deployed with the start command {command!r}; the profile says {service.start!r}"
-        return Diagnosis("wrong-command", Rank.SETTING, f"{name} runs something else", because, _apply(case), name)
     if all(row.starting for row in rows):
         because = "its deployment is young, and its processes do not beat yet"
         cure = (f"deploykit verify {case.profile.name} --wait 5m",)
