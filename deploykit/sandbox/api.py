@@ -78,6 +78,7 @@ class Api:
         self.schema: GraphQLSchema = build_schema(text, assume_valid=True)
         self.queries: Counter[str] = Counter()
         self.mutations: Counter[str] = Counter()
+        self.total_requests = 0
         self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT)
         self._documents: OrderedDict[str, DocumentNode] = OrderedDict()
         self._hidden: dict[str, float] = {}
@@ -199,6 +200,7 @@ class Api:
 
     def _finish(self, answer: Answer, operation: Operation | None) -> Answer:
         answer.headers = {**self.rate_limit.headers(), "X-Request-Id": new_id(), **answer.headers}
+        self.total_requests += 1
         self.requests.append(
             {
                 "at_ms": int(time.time() * 1000),

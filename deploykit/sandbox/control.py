@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import os
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +29,7 @@ class Control:
         self._port = 0
 
     def announcement(self, port: int) -> dict[str, Any]:
-        """The access data that the sandbox prints; it holds tokens."""
+        """The access data that the sandbox prints; it holds tokens. ``pid`` is the warden's."""
         self._port = port
         state = self.platform.state
         tokens = {token.kind: token.value for token in reversed(state.tokens.values())}
@@ -45,6 +46,7 @@ class Control:
             "api_token": tokens["account"],
             "workspace_token": tokens["workspace"],
             "control": f"{base}/sandbox",
+            "pid": os.getppid(),
         }
 
     async def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -59,6 +61,8 @@ class Control:
             return self._route(*route, query, request)
         except DeploykitError as error:
             return _answer(400, {"error": error.message, "hint": error.hint})
+        except Refusal as refusal:
+            return _answer(400, {"error": str(refusal), "hint": None})
         except ValueError as error:
             return _answer(400, {"error": f"invalid request: {error}", "hint": None})
 
@@ -88,6 +92,7 @@ class Control:
                 self.api.queries.clear()
                 self.api.mutations.clear()
                 self.api.requests.clear()
+                self.api.total_requests = 0
                 return _answer(200, {"status": "ok"})
             case "GET", "/faults":
                 kinds = {name: {"meaning": kind.meaning, **kind.parameters} for name, kind in KINDS.items()}
@@ -116,7 +121,7 @@ class Control:
             "mutations": mutations,
             # A preview is a mutation by name only.
             "total_mutations": sum(mutations.values()) - mutations.get("environmentPreviewChangeSet", 0),
-            "total_requests": len(self.api.requests),
+            "total_requests": self.api.total_requests,
             "requests": list(self.api.requests),
         }
 

@@ -17,7 +17,7 @@ class Kind:
     """
 
     meaning: str
-    aim: str  # "request": a GraphQL request · "service": a service of the environment · "apply": a change-set apply
+    aim: str  # "request": a GraphQL request · "service", "environment", or "apply": of a change set
     parameters: dict[str, Any] = field(default_factory=dict)
     at_once: bool = False
 
@@ -52,6 +52,9 @@ KINDS: dict[str, Kind] = {
     "crash": Kind("the start command ends at once", "service", {"code": 1}),
     "zombie": Kind("the next removed or replaced deployment is called REMOVED, its processes live on", "service"),
     "redeploy": Kind("Railway redeploys by itself (host maintenance)", "service", at_once=True),
+    "push": Kind(
+        "somebody pushes code; checks: success or failure", "environment", {"checks": "success"}, at_once=True
+    ),
     "dashboard-edit": Kind(
         "somebody edits a service in the dashboard: variable and value, setting and value, or replicas",
         "service",

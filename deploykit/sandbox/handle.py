@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,12 +14,13 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from deploykit.errors import DeploykitError
 
 START_PATIENCE_SECONDS = 120.0
 STOP_PATIENCE_SECONDS = 30.0
+LOG_LIMIT_BYTES = 1_000_000
 
 
 class Sandbox:
@@ -66,7 +68,6 @@ class Sandbox:
         unless ``detach`` is true. Raises DeploykitError when it cannot start.
         """
         folder = Path(state_dir) if state_dir else Path(tempfile.mkdtemp(prefix="deploykit-sandbox-"))
-        folder.mkdir(parents=True, exist_ok=True)
         options = {
             "--state": folder,
             "--port": port,
@@ -85,6 +86,9 @@ class Sandbox:
             access = _await_access(process, folder)
         except BaseException:
             process.kill()
+            process.wait()
+            if state_dir is None:
+                shutil.rmtree(folder, ignore_errors=True)
             raise
         sandbox = cls(folder, access, process)
         sandbox._temporary = state_dir is None
@@ -131,9 +135,9 @@ class Sandbox:
         self.stop()
 
     @property
-    def pid(self) -> int | None:
-        """The process id of the warden, when this object started the sandbox."""
-        return self._process.pid if self._process else None
+    def pid(self) -> int:
+        """The process id of the warden, the outermost process."""
+        return int(self.access["pid"])
 
     # ---- looking ----------------------------------------------------------------------------------------------
 
@@ -216,7 +220,7 @@ class Sandbox:
 def _spawn(argv: list[str], folder: Path, *, detach: bool) -> subprocess.Popen[str]:
     program = [sys.executable, "-m", "deploykit.sandbox.server", *argv]
     # The sandbox's own messages; its processes' lines are elsewhere.
-    with (folder / "sandbox.log").open("ab") as log:
+    with _own_log(folder) as log:
         if detach:
             return subprocess.Popen(
                 program,
@@ -237,32 +241,42 @@ def _spawn(argv: list[str], folder: Path, *, detach: bool) -> subprocess.Popen[s
         )
 
 
+def _own_log(folder: Path) -> IO[bytes]:
+    path = folder / "sandbox.log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return path.open("wb" if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES else "ab")
+    except OSError as error:
+        raise DeploykitError(f"cannot write to the state folder: {error.strerror}", where=str(folder)) from None
+
+
 def _await_access(process: subprocess.Popen[str], folder: Path) -> dict[str, Any]:
     deadline = time.monotonic() + START_PATIENCE_SECONDS
     path = folder / "sandbox.json"
-    started = time.time()
     while time.monotonic() < deadline:
         if process.poll() is not None:
             words = (folder / "sandbox.log").read_text("utf-8", "replace").strip().splitlines()[-3:]
             raise DeploykitError("the sandbox did not start: " + " ".join(words), where=str(folder))
-        try:
-            if path.stat().st_mtime >= started - 1:
-                access: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        with contextlib.suppress(OSError, ValueError):
+            access: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            if access["pid"] == process.pid:
                 return access
-        except (OSError, ValueError):
-            pass
         time.sleep(0.02)
     raise DeploykitError(f"the sandbox did not start within {START_PATIENCE_SECONDS:g} s", where=str(folder))
 
 
 def _await_end(sandbox: Sandbox) -> None:
     deadline = time.monotonic() + STOP_PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            sandbox.control("GET", "/health")
-        except DeploykitError:
-            return
-        time.sleep(0.05)
+    while time.monotonic() < deadline and _exists(int(sandbox.access["pid"])):
+        time.sleep(0.02)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
 
 
 def _request(method: str, url: str, token: str, body: dict[str, Any] | None) -> Any:

@@ -18,6 +18,7 @@ from deploykit.sandbox.config import (
     apply_patch,
     etag,
     merge,
+    problems,
     replicas,
     runs_differently,
     values,
@@ -35,6 +36,7 @@ from deploykit.sandbox.state import (
     Patch,
     Service,
     State,
+    Trigger,
     Volume,
     new_id,
     save,
@@ -153,7 +155,12 @@ class Platform:
     def commit(
         self, environment: Environment, patch: Config, message: str | None = None, *, skip_deploys: bool = False
     ) -> tuple[Patch, list[Deployment]]:
-        """Merge a patch into the config and deploy what it changes, in the order of references."""
+        """Merge a patch into the config and deploy what it changes, in the order of references.
+
+        Raises Refusal for values of a wrong type; unknown keys pass here, unlike in a change set.
+        """
+        if any(problem["code"] != "unrecognized_keys" for problem in problems(patch)):
+            raise Refusal("Problem processing request", "INTERNAL_SERVER_ERROR")
         after = apply_patch(environment.config, patch)
         return self.commit_config(environment, after, patch, message, skip_deploys=skip_deploys)
 
@@ -179,6 +186,7 @@ class Platform:
         self.state.patches[record.id] = record
         while len(self.state.patches) > RECORDS_KEPT:
             del self.state.patches[next(iter(self.state.patches))]
+        self._connect_triggers(environment)
         self._end_removed(environment, before, after)
         affected = self.affected(environment, before, after)
         self._scale(environment, before, after, without=affected)
@@ -208,6 +216,39 @@ class Platform:
             if changed and (_has_source(config) or ran):
                 affected.append(service_id)
         return affected
+
+    def trigger_of(self, environment: Environment, service: Service) -> Trigger | None:
+        """What deploys the service on a push, if it has a repository."""
+        found = (one for one in self.state.triggers.values() if one.service_id == service.id)
+        return next((one for one in found if one.environment_id == environment.id), None)
+
+    def _connect_triggers(self, environment: Environment) -> None:
+        """Every service with a repository has one trigger, every other none."""
+        here = self.environment_services(environment)
+        for trigger in list(self.state.triggers.values()):
+            if trigger.environment_id == environment.id and trigger.service_id not in here:
+                del self.state.triggers[trigger.id]
+        for service_id, config in here.items():
+            source = config.get("source") or {}
+            known = self.trigger_of(environment, self.state.services[service_id])
+            if known is not None and known.repository != source.get("repo"):
+                known = self.state.triggers.pop(known.id) and None
+            if source.get("repo") and known is None:
+                trigger = Trigger(new_id(), environment.id, service_id, source["repo"], source.get("branch") or "main")
+                self.state.triggers[trigger.id] = trigger
+
+    def push(self, environment: Environment, *, checks_pass: bool) -> list[Deployment]:
+        """A push to every repository: deploys what has a trigger and is not switched off.
+
+        A service that waits for CI is skipped when the checks fail.
+        """
+        deployed = []
+        for trigger in [one for one in self.state.triggers.values() if one.environment_id == environment.id]:
+            source = self.service_config(environment, trigger.service_id).get("source") or {}
+            waits = trigger.check_suites or source.get("checkSuites")
+            if trigger.service_id not in environment.auto_deploy_off and (checks_pass or not waits):
+                deployed.append(self.deploy(environment, self.state.services[trigger.service_id], reason="push"))
+        return deployed
 
     def _end_removed(self, environment: Environment, before: Config, after: Config) -> None:
         for service_id in set(before.get("services") or {}) - set(after.get("services") or {}):
@@ -413,8 +454,11 @@ class Platform:
             return fault
         if fault.name == "budget":
             return fault
-        service = self.state.service_named(fault.service or "")
         environment = next(iter(self.state.environments.values()))
+        if fault.name == "push":
+            self.push(environment, checks_pass=fault.parameters["checks"] == "success")
+            return fault
+        service = self.state.service_named(fault.service or "")
         if service is None:
             names = ", ".join(sorted(known.name for known in self.state.living_services()))
             raise UsageError(f"no service {fault.service!r} in the sandbox", hint=f"services: {names or 'none'}")

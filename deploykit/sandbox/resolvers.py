@@ -137,6 +137,16 @@ class Query:
         environment, service = self._instance(environmentId, serviceId)
         return self._views.service_instance(environment, service)
 
+    def serviceInstanceAutoDeployStatus(self, environmentId: str, projectId: str, serviceId: str) -> View:
+        self._access.project(projectId)
+        environment, service = self._instance(environmentId, serviceId)
+        connected = self._platform.trigger_of(environment, service) is not None
+        return {
+            "enabled": connected and service.id not in environment.auto_deploy_off,
+            "canEnable": connected,
+            "reason": None if connected else "The service has no repository",
+        }
+
     def serviceInstanceLimitOverride(self, environmentId: str, serviceId: str) -> Config | None:
         environment, service = self._instance(environmentId, serviceId)
         deploy = self._platform.service_config(environment, service.id).get("deploy") or {}
@@ -449,7 +459,6 @@ class Mutation:
             config["deploy"] = {"registryCredentials": dict(input["registryCredentials"])}
         service = self._platform.create_service(input.get("name"), targets, config)
         service.icon = input.get("icon")
-        self._connect_triggers(service, config)
         return self._views.service(service)
 
     def serviceUpdate(self, id: str, input: dict[str, Any]) -> View:
@@ -486,18 +495,7 @@ class Mutation:
             if service.id in self._platform.environment_services(environment):
                 patch = {"services": {service.id: {"source": source}}}
                 self._platform.commit(environment, patch, "Connect source", skip_deploys=source is None)
-        self._connect_triggers(service, {"source": source or {}})
         return self._views.service(service)
-
-    def _connect_triggers(self, service: Service, config: Config) -> None:
-        repository = (config.get("source") or {}).get("repo")
-        for trigger_id in [key for key, one in self._state.triggers.items() if one.service_id == service.id]:
-            del self._state.triggers[trigger_id]
-        for environment in self._state.environments.values() if repository else ():
-            if service.id in self._platform.environment_services(environment):
-                branch = (config.get("source") or {}).get("branch") or "main"
-                trigger = Trigger(new_id(), environment.id, service.id, str(repository), branch)
-                self._state.triggers[trigger.id] = trigger
 
     def serviceInstanceUpdate(self, serviceId: str, input: dict[str, Any], environmentId: str | None = None) -> bool:
         service = self._access.service(serviceId)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -108,8 +109,12 @@ class Server:
         folder = options.state.resolve()
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = (folder / "lock").open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DeploykitError("a sandbox runs on this folder already", where=str(folder)) from None
         except OSError as error:
-            raise DeploykitError(f"cannot create the state folder: {error.strerror}", where=str(folder)) from None
+            raise DeploykitError(f"cannot write to the state folder: {error.strerror}", where=str(folder)) from None
         loaded = states.load(folder / "state.json")
         self.fresh = loaded is None
         self.stopping = asyncio.Event()
@@ -208,7 +213,7 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 120
 
     def do_POST(self) -> None:
-        body = self._body()
+        body = self._body() if self._addressed() else None
         if body is None:
             return
         if self.path.split("?")[0].rstrip("/") == GRAPHQL_PATH:
@@ -220,10 +225,12 @@ class Handler(BaseHTTPRequestHandler):
             self._control(body)
 
     def do_GET(self) -> None:
-        self._control(b"")
+        if self._addressed():
+            self._control(b"")
 
     def do_DELETE(self) -> None:
-        self._control(b"")
+        if self._addressed():
+            self._control(b"")
 
     def _control(self, body: bytes) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -238,16 +245,23 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # the sandbox is closing
             return None
 
+    def _addressed(self) -> bool:
+        """A page in a browser must not reach us through a name that it has pointed at this machine."""
+        host = self.headers.get("Host") or ""
+        if (host.rpartition(":")[0] or host) in LOOPBACK_NAMES:
+            return True
+        self.close_connection = True
+        self.send_error(403)
+        return False
+
     def _body(self) -> bytes | None:
-        # A page in a browser must not reach us through a name that it has pointed at this machine.
-        host = (self.headers.get("Host") or "").rpartition(":")[0] or self.headers.get("Host")
         try:
             length = int(self.headers.get("Content-Length") or 0)
         except ValueError:
             length = -1
-        if host not in LOOPBACK_NAMES or not 0 <= length <= BODY_LIMIT_BYTES:
+        if not 0 <= length <= BODY_LIMIT_BYTES:
             self.close_connection = True
-            self.send_error(403 if host not in LOOPBACK_NAMES else 413)
+            self.send_error(413)
             return None
         return self.rfile.read(length)
 

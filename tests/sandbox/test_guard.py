@@ -48,7 +48,7 @@ def test_no_process_survives(tmp_path: Path, killed: list[str]) -> None:
     try:
         railway = Driver(sandbox)
         railway.deploy(railway.service("runaway", RUNAWAYS, restartPolicyType="NEVER"))
-        warden = sandbox.pid or 0
+        warden = sandbox.pid
         (server,) = children(warden)
         guards = children(server)
         (main,) = [one["pid"] for one in sandbox.processes("runaway")]
@@ -85,7 +85,7 @@ def test_a_vanished_folder_ends_the_sandbox(tmp_path: Path) -> None:
     sandbox = Sandbox.start(tmp_path / "state", source_dir=tmp_path, database="sqlite", empty=True)
     (tmp_path / "state").rename(tmp_path / "elsewhere")
     try:
-        Driver(sandbox).wait(lambda: not running(sandbox.pid or 0) or _ended(sandbox))
+        Driver(sandbox).wait(lambda: not running(sandbox.pid) or _ended(sandbox))
     finally:
         sandbox.stop()
 

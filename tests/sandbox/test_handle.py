@@ -107,3 +107,21 @@ def test_without_a_folder_it_leaves_none_behind() -> None:
         folder = sandbox.state_dir
         assert folder.is_dir()
     assert not folder.exists()
+
+
+def test_two_sandboxes_never_share_a_folder(sandbox: Sandbox, tmp_path: Path) -> None:
+    with pytest.raises(DeploykitError, match="a sandbox runs on this folder already"):
+        Sandbox.start(sandbox.state_dir, source_dir=tmp_path, database="sqlite", empty=True)
+    assert Sandbox.attach(sandbox.state_dir).endpoint == sandbox.endpoint
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DeploykitError, match="cannot write to the state folder"):
+        Sandbox.start(tmp_path / "file" / "state", database="sqlite", empty=True)
+
+
+def test_iac_partials_can_be_switched_on(tmp_path: Path) -> None:
+    with Sandbox.start(tmp_path / "state", database="sqlite", empty=True, iac_partials=True) as sandbox:
+        query = "query($e: String!) { environment(id: $e) { iacPartials } }"
+        assert sandbox.graphql(query, {"e": sandbox.environment_id}) == {"environment": {"iacPartials": {}}}

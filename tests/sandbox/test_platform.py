@@ -150,3 +150,12 @@ def test_measured_memory_becomes_metrics(railway: Driver) -> None:
     (series,) = railway.wait(lambda: railway.ask(query, e=railway.sandbox.environment_id, s=service))
     assert series["tags"] == {"serviceId": service}
     assert 0 < series["values"][0]["value"] < 1
+
+
+def test_a_patch_with_values_of_a_wrong_type_changes_nothing(railway: Driver) -> None:
+    service = railway.service("typed", FOREVER)
+    before = railway.etag()
+    for deploy in ({"drainingSeconds": "soon"}, {"multiRegionConfig": {"us-west2": {"numReplicas": 0}}}):
+        with pytest.raises(DeploykitError, match="Problem processing request"):
+            railway.ask(COMMIT, e=railway.sandbox.environment_id, p={"services": {service: {"deploy": deploy}}})
+    assert railway.etag() == before

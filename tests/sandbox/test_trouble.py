@@ -107,3 +107,23 @@ def test_a_sleeping_service_runs_nothing(railway: Driver) -> None:
     railway.sandbox.fault("sleep", service="sleepy")
     railway.wait_status(deployment, "SLEEPING")
     assert railway.sandbox.processes("sleepy") == []
+
+
+def test_a_push_deploys_what_has_a_repository_and_is_not_switched_off(railway: Driver) -> None:
+    names = ("pushed", "switched-off", "without")
+    services = {name: railway.service(name, FOREVER, source=None) for name in names}
+    for name in names[:2]:
+        railway.update(services[name], source={"repo": "acme/app"})
+    ids = {"projectId": railway.sandbox.project_id, "environmentId": railway.sandbox.environment_id}
+    switch = (
+        "mutation($i: ServiceInstanceAutoDeployUpdateInput!) { serviceInstanceAutoDeployUpdate(input: $i) { enabled } }"
+    )
+    status = """query($p: String!, $e: String!, $s: String!) {
+      serviceInstanceAutoDeployStatus(projectId: $p, environmentId: $e, serviceId: $s) { enabled canEnable } }"""
+    railway.ask(switch, i={**ids, "serviceId": services["switched-off"], "enabled": False})
+    seen = [railway.ask(status, p=ids["projectId"], e=ids["environmentId"], s=services[name]) for name in names]
+    assert [(one["enabled"], one["canEnable"]) for one in seen] == [(True, True), (False, True), (False, False)]
+    railway.sandbox.fault("push")
+    railway.wait_starts("pushed", 1)
+    assert railway.instance(services["switched-off"])["latestDeployment"] is None
+    assert railway.instance(services["without"])["latestDeployment"] is None
