@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -122,7 +122,7 @@ class Sandbox:
             if self._process.stdout is not None:
                 self._process.stdout.close()
         else:
-            _await_end(self)
+            _await_end(self.state_dir)
         if self._temporary:
             shutil.rmtree(self.state_dir, ignore_errors=True)
 
@@ -265,18 +265,14 @@ def _await_access(process: subprocess.Popen[str], folder: Path) -> dict[str, Any
     raise DeploykitError(f"the sandbox did not start within {START_PATIENCE_SECONDS:g} s", where=str(folder))
 
 
-def _await_end(sandbox: Sandbox) -> None:
+def _await_end(folder: Path) -> None:
+    """The server holds the folder's lock for as long as it lives."""
     deadline = time.monotonic() + STOP_PATIENCE_SECONDS
-    while time.monotonic() < deadline and _exists(int(sandbox.access["pid"])):
+    while time.monotonic() < deadline:
+        with contextlib.suppress(BlockingIOError), (folder / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
         time.sleep(0.02)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
 
 
 def _request(method: str, url: str, token: str, body: dict[str, Any] | None) -> Any:
