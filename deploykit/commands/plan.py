@@ -16,7 +16,7 @@ from deploykit.errors import ConfigurationError, DeploykitError, StalePlanError
 from deploykit.planning import plan as paper
 from deploykit.planning.change import Change, change_set
 from deploykit.planning.connections import connections
-from deploykit.planning.cost import cost, cost_now
+from deploykit.planning.cost import cost, cost_now, total
 from deploykit.planning.diff import Values, deletion, diff, missing_secrets
 from deploykit.planning.plan import Plan
 from deploykit.planning.snapshot import Snapshot
@@ -28,6 +28,9 @@ from deploykit.railway.client import Railway
 Report = Callable[[str], None]
 EXPIRES_SECONDS = 24 * 3600
 SCHEMA = "deploykit.plan/1"
+
+AUTODEPLOY = "autodeploy.off"
+"""The kind of a change that goes through its own mutation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ def plan(
     check_environment(profile, live)
     remove = check_removals(profile, live, remove)
     changes = found_changes(profile, railway, live, secret)
+    changes += autodeploy_changes(profile, railway, live)
     changes += [deletion(name, f"service.{name}") for name in remove]
     now = observation(profile, live, changes)
     steps, hazards, blocked = paper.on_paper(now, target(profile, remove))
@@ -76,7 +80,7 @@ def plan(
         cost_before=tuple(cost_now(profile, live)),
         cost_after=tuple(cost(profile)),
         connections=connections(profile),
-        hazards=tuple([*hazards, *paper.standing_hazards(profile, live, now)]),
+        hazards=(*hazards, *paper.standing_hazards(profile, live, now)),
         api_requests=estimate_requests(len(steps)),
         drift={name: (print_, "") for name, print_ in before.items()},
         blocked=blocked,
@@ -87,7 +91,7 @@ def plan(
 def found_changes(profile: Profile, railway: Railway, live: Snapshot, secret: Values) -> list[Change]:
     """The differences, those dropped that Railway itself calls none: it compares values we may not read."""
     changes = diff(profile, live, secret)
-    if not changes or not _needs_preview(changes, live):
+    if not changes:
         return changes
     answer = railway.run("PreviewChangeSet", environmentId=railway.environment_id, input=change_set(changes))[
         "environmentPreviewChangeSet"
@@ -102,9 +106,25 @@ def found_changes(profile: Profile, railway: Railway, live: Snapshot, secret: Va
     return [change for change in changes if (change.kind, change.path) in kept]
 
 
-def _needs_preview(changes: list[Change], live: Snapshot) -> bool:
-    """Masked or sealed values make phantom changes, and only Railway can tell; so it is asked whenever something differs."""
-    return bool(changes)
+def autodeploy_changes(profile: Profile, railway: Railway, live: Snapshot) -> list[Change]:
+    """Push-to-deploy that the profile wants off: no change set carries it (Railway API: auto deploy)."""
+    changes = []
+    for service in profile.services.values():
+        known = live.service(service.name)
+        if service.autodeploy != "off" or known is None:
+            continue
+        status = railway.run(
+            "AutodeployStatus",
+            projectId=railway.project_id,
+            environmentId=railway.environment_id,
+            serviceId=known.id,
+        )["serviceInstanceAutoDeployStatus"]
+        if status["enabled"]:
+            path = f"resources.service.{service.name}.autodeploy"
+            changes.append(
+                Change(f"service.{service.name}", AUTODEPLOY, path, f"switch off deploys on push of {service.name}")
+            )
+    return changes
 
 
 def check_environment(profile: Profile, live: Snapshot) -> None:
@@ -238,8 +258,8 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "steps": [asdict(step) for step in plan.steps],
         "census": {"before": asdict(plan.before), "after": asdict(plan.after)},
         "cost": {
-            "before_monthly_usd": _total(plan.cost_before),
-            "after_monthly_usd": _total(plan.cost_after),
+            "before_monthly_usd": total(plan.cost_before),
+            "after_monthly_usd": total(plan.cost_after),
             "lines": [asdict(line) for line in plan.cost_after],
         },
         "connections": asdict(plan.connections),
@@ -247,7 +267,3 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "blocked": plan.blocked,
         "api_requests": plan.api_requests,
     }  # fmt: skip
-
-
-def _total(lines: Iterable[Any]) -> float:
-    return round(sum(line.monthly_usd for line in lines), 2)

@@ -31,4 +31,4 @@ def change_set(changes: list[Change]) -> dict[str, Any]:
 
     ``declared`` is left out: it would record ownership of what the profile does not name.
     """
-    return {"version": 1, "changes": [change.wire for change in changes], "diagnostics": []}
+    return {"version": 1, "changes": [change.wire for change in changes if change.wire], "diagnostics": []}

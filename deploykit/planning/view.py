@@ -23,7 +23,7 @@ class Beat(Protocol):
     @property
     def status(self) -> str: ...
     @property
-    def seconds_ago(self) -> float: ...
+    def seconds_ago(self) -> float | None: ...
     @property
     def service(self) -> str | None: ...
     @property
@@ -58,7 +58,7 @@ def observation(
     failed: Mapping[str, str] | None = None,
 ) -> Observation:
     """The environment as `decide` sees it. ``changes`` are what `diff` found; ``beats`` None when not read."""
-    changed = {change.service for change in changes if change.kind != "resource.delete"}
+    changed = {change.service for change in changes if change.wire and change.kind != "resource.delete"}
     volumes = {f"{name}-data": name for name in profile.services}
     changed = {volumes.get(name, name) for name in changed}
     databases = {one.name for one in target(profile).services if one.is_database}
@@ -183,5 +183,6 @@ def _beating(live: Snapshot, beats: Iterable[Beat] | None) -> frozenset[str]:
         and beat.status in ("RUNNING", "STANDBY", "DRAINING")
         and beat.deployment is not None
         and beat.deployment not in running
+        and beat.seconds_ago is not None
         and beat.seconds_ago < FRESH_SECONDS
     )

@@ -1,0 +1,194 @@
+"""``deploykit apply``."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploykit.cli.context import Context, verb
+from deploykit.commands import profiles
+from deploykit.commands.apply import ApplyResult, apply, record
+from deploykit.commands.plan import Planned, mark_used, plan, read_saved, secret_values
+from deploykit.errors import BudgetError, DeploykitError, StalePlanError
+from deploykit.planning import plan as paper
+from deploykit.profile.schema import Profile
+from deploykit.railway.client import Railway, connect
+from deploykit.report.apply import apply_text
+from deploykit.report.plan import plan_text
+
+
+@verb("apply")
+@click.argument("what", required=False, metavar="[PROFILE | PLANFILE]")
+@click.option("--yes", is_flag=True, help="Do not ask. Never covers a destructive step.")
+@click.option("--allow-destructive", is_flag=True, help="Let destructive steps happen, as the plan shows them.")
+@click.option("--allow-over-budget", is_flag=True, help="Apply although the estimate is above the profile's budget.")
+@click.option(
+    "--secret-from-env", "secrets", multiple=True, metavar="NAME", help="Take a !secret from your environment."
+)
+@click.option("--remove", multiple=True, metavar="SERVICE", help="Delete a service the profile does not know.")
+@click.option("--database-url", envvar="DEPLOYKIT_DATABASE_URL", help="Where heartbeats are read.")
+@click.option("--patience", type=click.FloatRange(1), default=900.0, show_default=True, help="Seconds for one wait.")
+def command(
+    context: Context,
+    what: str | None,
+    yes: bool,
+    allow_destructive: bool,
+    allow_over_budget: bool,
+    secrets: tuple[str, ...],
+    remove: tuple[str, ...],
+    database_url: str | None,
+    patience: float,
+) -> None:
+    """Carry out the saved plan exactly as reviewed; with PROFILE, plan and apply in one go. Waits for health."""
+    plan_path = _plan_path(context, what)
+    saved: dict[str, Any] | None = read_saved(plan_path) if plan_path else None
+    name = str(saved["profile_path"]) if saved else str(what)
+    wanted, _, _ = profiles.checked(context.project_dir, name)
+    if saved:
+        _check_saved(saved, wanted)
+        remove = tuple(saved["remove"])
+    _check_budget(wanted, allow_over_budget)
+    railway = connect(environment_name=wanted.environment, report=context.progress)
+    try:
+        secret = secret_values(wanted, secrets)
+        if saved:
+            _check_place(saved, railway)
+            changes, reviewed, key = saved["changes"], saved["drift"], bytes.fromhex(saved["key"])
+            empty = not changes and not saved["steps"]
+        else:
+            planned = plan(wanted, railway, secret=secret, remove=remove, report=context.progress)
+            _show(context, planned)
+            changes, key = [_entry(change) for change in planned.plan.changes], planned.key
+            reviewed = {service: before for service, (before, _) in planned.plan.drift.items()}
+            empty = planned.plan.empty
+        _check_destructive(changes, allow_destructive)
+        if not empty:
+            _confirm(context, changes, yes=yes, names=remove if not saved else (), allowed=allow_destructive)
+        if saved and plan_path:
+            mark_used(plan_path, saved)
+        with _interruptible(context) as stopping:
+            result = apply(
+                wanted,
+                railway,
+                reviewed=reviewed,
+                key=key,
+                secret=secret,
+                remove=remove,
+                database_url=database_url,
+                report=context.progress,
+                stopping=stopping,
+                patience_seconds=patience,
+            )
+    finally:
+        railway.close()
+    record(context.project_dir, profiles.find(context.project_dir, name), wanted)
+    _tell(context, result)
+
+
+def _plan_path(context: Context, what: str | None) -> Path | None:
+    if what is None:
+        return context.project_dir / ".deploykit" / "plan.json"
+    return Path(what) if what.endswith(".json") else None
+
+
+def _check_saved(saved: dict[str, Any], wanted: Profile) -> None:
+    if paper.fingerprint(wanted) != saved["fingerprint"]:
+        raise StalePlanError("the profile changed since the plan was made", where=wanted.name, hint="plan again")
+
+
+def _check_place(saved: dict[str, Any], railway: Railway) -> None:
+    here = (railway.project_id, railway.environment_id)
+    if here != (saved["project_id"], saved["environment_id"]):
+        raise StalePlanError("the plan was made for another project or environment", hint="plan again")
+
+
+def _check_budget(wanted: Profile, allowed: bool) -> None:
+    from deploykit.planning.cost import cost, total
+
+    usd = total(cost(wanted))
+    if wanted.budget and usd > wanted.budget.monthly_usd and not allowed:
+        raise BudgetError(
+            f"about ${usd:.2f} a month, and the profile's budget is ${wanted.budget.monthly_usd:.2f}",
+            where=wanted.name,
+            hint="raise `budget.monthly_usd`, lower `resources`, or pass --allow-over-budget",
+        )
+
+
+def _check_destructive(changes: list[dict[str, Any]], allowed: bool) -> None:
+    destructive = [change["summary"] for change in changes if change["destructive"]]
+    if destructive and not allowed:
+        raise DeploykitError(
+            f"the plan destroys something: {'; '.join(destructive)}; nothing was changed",
+            hint="read the plan; if you mean it, pass --allow-destructive",
+        )
+
+
+def _confirm(
+    context: Context, changes: list[dict[str, Any]], *, yes: bool, names: tuple[str, ...], allowed: bool
+) -> None:
+    deleted = [
+        change["summary"].removeprefix("delete service ") for change in changes if change["kind"] == "resource.delete"
+    ]
+    if deleted and not (allowed and set(deleted) <= set(names) and yes):
+        context.confirm(f"This deletes {', '.join(deleted)}.", yes=False, typed=deleted[0])
+        return
+    context.confirm("Apply this plan?", yes=yes)
+
+
+def _show(context: Context, planned: Planned) -> None:
+    if not context.json:
+        context.result(plan_text(planned.plan) + "\n")
+
+
+def _entry(change: Any) -> dict[str, Any]:
+    return {"summary": change.summary, "destructive": change.destructive, "kind": change.kind}
+
+
+@contextmanager
+def _interruptible(context: Context) -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C or SIGTERM lets the step in flight finish, the second leaves at once."""
+    asked = False
+
+    def ask(number: int, frame: Any) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        os.write(2, b"stopping after the step in flight; once more to leave at once\n")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _tell(context: Context, result: ApplyResult) -> None:
+    if context.json:
+        context.result_json(
+            {
+                "schema": "deploykit.apply/1",
+                "profile": result.profile,
+                "actions": list(result.actions),
+                "seconds": round(result.seconds, 1),
+                "api_requests": result.api_requests,
+                "heartbeats_read": result.heartbeats_read,
+            }
+        )
+        return
+    context.result(
+        apply_text(
+            result.profile,
+            result.actions,
+            seconds=result.seconds,
+            requests=result.api_requests,
+            heartbeats_read=result.heartbeats_read,
+        )
+    )

@@ -1,0 +1,334 @@
+"""Apply: observe, decide, act, until done. Never more than one step ahead of what is seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import runtime.db
+from deploykit.commands.plan import (
+    AUTODEPLOY,
+    Report,
+    autodeploy_changes,
+    check_environment,
+    found_changes,
+    write_private,
+)
+from deploykit.errors import ConfigurationError, DeploykitError, PartialApplyError, StalePlanError, UnreachableError
+from deploykit.planning import plan as paper
+from deploykit.planning.change import Change, change_set
+from deploykit.planning.decide import Blocked, Configure, Decision, Delete, Deploy, Done, Stop, Wait, decide
+from deploykit.planning.diff import Values, deletion, missing_secrets
+from deploykit.planning.snapshot import LiveService, Snapshot
+from deploykit.planning.view import observation, target
+from deploykit.profile.schema import Profile
+from deploykit.railway import execute
+from deploykit.railway import snapshot as reading
+from deploykit.railway.answers import BusyError, OutcomeUnknownError
+from deploykit.railway.client import Railway
+from runtime import heartbeats
+from runtime.db import DatabaseError, SchemaError
+
+PATIENCE_SECONDS = 900.0
+"""How long one wait may last: a build, a health check (300 s by default) and draining."""
+MOST_RETRIES = 5
+POLL_SECONDS = 3.0
+"""Between two looks at Railway: a ten-minute deploy costs 200 of a Hobby plan's 1,000 requests an hour."""
+NEARBY_POLL_SECONDS = 0.25
+_DEAD = ("FAILED", "CRASHED", "SKIPPED")
+
+
+class InterruptedApplyError(KeyboardInterrupt):
+    """The operator asked to stop; the step in flight was finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyResult:
+    """What apply did: the actions in order, and what is live now."""
+
+    profile: str
+    actions: tuple[str, ...]
+    live: Snapshot
+    api_requests: int
+    seconds: float
+    heartbeats_read: bool
+
+
+@dataclass(slots=True)
+class _Run:
+    """One apply."""
+
+    profile: Profile
+    railway: Railway
+    reviewed: Mapping[str, str]
+    key: bytes
+    secret: Values
+    remove: frozenset[str]
+    database_url: str | None
+    report: Report
+    stopping: Callable[[], bool]
+    sleep: Callable[[float], None]
+    actions: list[str] = field(default_factory=list)
+    known: reading.Snapshots = field(default_factory=dict)
+    touched: dict[str, set[str]] = field(default_factory=dict)
+    previewed: tuple[str, list[Change]] | None = None
+    retries: int = 0
+    heartbeats_read: bool = False
+
+
+def apply(
+    profile: Profile,
+    railway: Railway,
+    *,
+    reviewed: Mapping[str, str],
+    key: bytes,
+    secret: Values = lambda service, variable: None,
+    remove: Iterable[str] = (),
+    database_url: str | None = None,
+    report: Report = lambda text: None,
+    stopping: Callable[[], bool] = lambda: False,
+    patience_seconds: float = PATIENCE_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
+) -> ApplyResult:
+    """Bring the environment to ``profile`` and wait until it is healthy.
+
+    ``reviewed`` are the keyed fingerprints of what the operator saw: whatever moved since, other than towards the
+    target, stops the run with StalePlanError. Raises PartialApplyError once something was done and the rest cannot be.
+    """
+    started = time.monotonic()
+    run = _Run(profile, railway, reviewed, key, secret, frozenset(remove), database_url, report, stopping, sleep)
+    try:
+        live = _until_done(run, patience_seconds)
+    except (StalePlanError, KeyboardInterrupt, PartialApplyError):
+        raise
+    except DeploykitError as error:
+        if not run.actions:
+            raise
+        done = "; ".join(run.actions)
+        raise PartialApplyError(
+            f"{error.message} — done so far: {done}", where=error.where, hint=error.hint or "run the same command again"
+        ) from error
+    seconds = time.monotonic() - started
+    return ApplyResult(profile.name, tuple(run.actions), live, railway.requests, seconds, run.heartbeats_read)
+
+
+def _until_done(run: _Run, patience_seconds: float) -> Snapshot:
+    goal = target(run.profile, run.remove)
+    waiting: tuple[str, float] | None = None
+    pause = _poll_seconds(run.railway)
+    while True:
+        live = reading.read(run.railway, run.known)
+        check_environment(run.profile, live)
+        changes = _changes(run, live)
+        _check_drift(run, live, changes)
+        now = observation(run.profile, live, changes, _beats(run), _failed(run, live))
+        decision = decide(now, goal)
+        if isinstance(decision, Done):
+            _finish(run, live)
+            return live
+        if isinstance(decision, Blocked):
+            raise DeploykitError(decision.why, where=decision.service, hint=decision.cure)
+        if run.stopping():
+            raise InterruptedApplyError
+        if isinstance(decision, Wait):
+            words = f"{decision.service}: {decision.why}" if decision.service else decision.why
+            if waiting is None or waiting[0] != words:
+                run.report(words)
+                waiting = (words, time.monotonic())
+            elif time.monotonic() - waiting[1] > patience_seconds:
+                raise UnreachableError(f"gave up after {patience_seconds:.0f} s: {words}", hint=_stuck_hint(decision))
+            run.sleep(pause)
+            continue
+        waiting = None
+        _act(run, decision, live, changes)
+
+
+def _poll_seconds(railway: Railway) -> float:
+    return NEARBY_POLL_SECONDS if urlsplit(railway.endpoint).scheme == "http" else POLL_SECONDS
+
+
+def _stuck_hint(wait: Wait) -> str:
+    return f"deploykit doctor tells why; railway logs --service {wait.service} shows its last words"
+
+
+def _changes(run: _Run, live: Snapshot) -> list[Change]:
+    """What still differs. Railway is asked about phantoms once per state of its configuration."""
+    if run.previewed is None or run.previewed[0] != live.etag:
+        if not run.actions:
+            missing = missing_secrets(run.profile, live, run.secret)
+            if missing:
+                names = ", ".join(f"{service}.{name}" for service, name in missing)
+                raise ConfigurationError(
+                    f"Railway has no value for {names}; nothing was changed",
+                    hint=f"export {missing[0][1]}=… and pass --secret-from-env {missing[0][1]}, or set it on Railway",
+                )
+        run.previewed = (live.etag, found_changes(run.profile, run.railway, live, run.secret))
+    return run.previewed[1]
+
+
+def _check_drift(run: _Run, live: Snapshot, changes: list[Change]) -> None:
+    """Everything is as it was reviewed, or already as it is wanted. Raises StalePlanError."""
+    differing = {change.service for change in changes}
+    wanted = {one.name for one in target(run.profile).services}
+    prints = paper.drift(run.key, live)
+    moved = [
+        f"{name or 'shared variables'} ({'changed' if name in run.reviewed else 'new'})"
+        for name, print_ in prints.items()
+        if run.reviewed.get(name) != print_ and not (name in wanted and name not in differing)
+    ]
+    moved += [f"{name} (deleted)" for name in run.reviewed if name not in prints and name not in run.remove]
+    if moved:
+        raise StalePlanError(
+            f"moved since the plan was reviewed: {', '.join(sorted(moved))}",
+            hint="run `deploykit plan` again and look at the difference",
+        )
+
+
+def _beats(run: _Run) -> list[heartbeats.Heartbeat] | None:
+    """Heartbeat rows, None when they cannot be read. No tables yet means that nothing ever beat."""
+    if not run.database_url:
+        return None
+    try:
+        database = runtime.db.connect(run.database_url, connect_timeout_seconds=3.0)
+    except DatabaseError:
+        return None
+    try:
+        rows = heartbeats.read(database)
+    except SchemaError:
+        rows = []
+    except DatabaseError:
+        return None
+    finally:
+        with suppress(DatabaseError):
+            database.close()
+    run.heartbeats_read = True
+    return rows
+
+
+def _failed(run: _Run, live: Snapshot) -> dict[str, str]:
+    """Deployments of this run that did not start."""
+    failed = {}
+    for name, before in run.touched.items():
+        service = live.service(name)
+        newest = service.deployments[0] if service and service.deployments else None
+        if newest is None or newest.id in before:
+            continue
+        if newest.status in _DEAD:
+            failed[name] = f"the new deployment of {name} is {newest.status}{_last_words(run, newest.id)}"
+        elif newest.status == "SUCCESS" and newest.stopped:
+            failed[name] = f"the process of {name} ended by itself with status 0: a service must keep running"
+    return failed
+
+
+def _last_words(run: _Run, deployment: str) -> str:
+    from deploykit.railway.answers import mask
+
+    lines: list[str] = []
+    for operation, field_name in (("Logs", "deploymentLogs"), ("BuildLogs", "buildLogs")):
+        with suppress(DeploykitError):
+            answer = run.railway.run(operation, deploymentId=deployment, limit=5)
+            lines = [str(line["message"]).strip() for line in answer[field_name]][-3:]
+        if lines:
+            break
+    return ": " + mask(" | ".join(lines), tuple(run.railway.secrets)) if lines else ""
+
+
+def _act(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) -> None:
+    words = _words(decision)
+    run.report(words)
+    try:
+        _send(run, decision, live, changes)
+    except (OutcomeUnknownError, StalePlanError, BusyError) as error:
+        # Whether it happened is seen at the next look; what moved is judged there too.
+        run.retries += 1
+        if run.retries > MOST_RETRIES:
+            raise
+        run.report(f"{error.message}; looking again")
+        run.previewed = None
+        run.sleep(min(5.0, 0.2 * 2**run.retries))
+        if isinstance(error, OutcomeUnknownError):
+            run.actions.append(f"{words} (answer lost)")
+        return
+    run.actions.append(words)
+
+
+def _send(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) -> None:
+    match decision:
+        case Configure(names, _):
+            for name in names:
+                run.touched[name] = _ids(live.service(name))
+            wanted = {*names, *(f"{name}-data" for name in names)}
+            chosen = [change for change in changes if change.service in wanted]
+            execute.apply_change_set(run.railway, change_set(chosen), live.etag, run.sleep)
+        case Deploy(name, _):
+            service = _service(live, name)
+            run.touched[name] = _ids(service)
+            execute.deploy(run.railway, service.id)
+        case Stop(_, deployment, _):
+            execute.remove_deployment(run.railway, deployment)
+        case Delete(name, _):
+            deletions = change_set([deletion(name, f"service.{name}")])
+            execute.apply_change_set(run.railway, deletions, live.etag, run.sleep)
+
+
+def _ids(service: LiveService | None) -> set[str]:
+    return {one.id for one in service.deployments} if service else set()
+
+
+def _service(live: Snapshot, name: str) -> LiveService:
+    service = live.service(name)
+    if service is None:
+        raise StalePlanError(f"service {name} is gone", hint="plan again")
+    return service
+
+
+def _words(decision: Decision) -> str:
+    match decision:
+        case Configure(names, why):
+            return f"configure {', '.join(names)}: {why}"
+        case Deploy(name, why):
+            return f"deploy {name}: {why}"
+        case Stop(name, _, why):
+            return f"stop {name}: {why}"
+        case Delete(name, why):
+            return f"delete {name}: {why}"
+    return str(decision)
+
+
+def _finish(run: _Run, live: Snapshot) -> None:
+    """What no change set carries."""
+    for change in autodeploy_changes(run.profile, run.railway, live):
+        assert change.kind == AUTODEPLOY
+        run.report(change.summary)
+        execute.switch_autodeploy_off(run.railway, _service(live, change.service).id)
+        run.actions.append(change.summary)
+
+
+# ---- the record -----------------------------------------------------------------------------------------------------
+
+HISTORY = 20
+"""How many applied profiles are kept for a rollback."""
+
+
+def record(project_dir: Path, profile_path: Path, profile: Profile) -> None:
+    """Remember which profile was applied, for `verify` without argument and for a rollback."""
+    folder = project_dir / ".deploykit"
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    value: dict[str, Any] = {
+        "schema": "deploykit.applied/1",
+        "profile": profile.name,
+        "path": str(profile_path),
+        "fingerprint": paper.fingerprint(profile),
+        "at": moment,
+    }
+    write_private(folder / "applied.json", value)
+    history = folder / "history"
+    history.mkdir(parents=True, exist_ok=True)
+    (history / f"{moment}-{profile.name}.yaml").write_bytes(profile_path.read_bytes())
+    for old in sorted(history.glob("*.yaml"))[:-HISTORY]:
+        old.unlink()

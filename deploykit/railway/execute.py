@@ -1,0 +1,107 @@
+"""One action → the mutation that carries it out, and waiting until Railway has really done it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from deploykit.errors import DeploykitError, UnreachableError
+from deploykit.railway.client import Railway
+
+COMMIT_MESSAGE = "deploykit apply"
+APPLY_PATIENCE_SECONDS = 180.0
+POLL_SECONDS = 1.0
+FAST_POLL_SECONDS = 0.1
+Sleep = Callable[[float], None]
+
+
+class ChangeSetFailedError(DeploykitError):
+    """Railway accepted a change set and then did not carry it out."""
+
+
+def apply_change_set(railway: Railway, change_set: dict[str, Any], etag: str, sleep: Sleep = time.sleep) -> None:
+    """Commit a change set on top of ``etag`` and wait until it is really applied.
+
+    "applied" can be optimistic, so the commit's workflow is asked as well (Railway IaC: apply status). Raises
+    StalePlanError, ChangeSetFailedError, OutcomeUnknownError and the client's other errors.
+    """
+    answer = railway.run(
+        "ApplyChangeSet",
+        environmentId=railway.environment_id,
+        input=change_set,
+        commitMessage=COMMIT_MESSAGE,
+        baseConfigEtag=etag,
+    )["environmentApplyChangeSet"]
+    deadline = time.monotonic() + APPLY_PATIENCE_SECONDS
+    pause = FAST_POLL_SECONDS
+    while answer["status"] == "applying":
+        if time.monotonic() > deadline:
+            raise UnreachableError(
+                f"Railway still applies change set {answer['id']} after {APPLY_PATIENCE_SECONDS:.0f} s",
+                where=railway.endpoint,
+                hint="run the same command again: it goes on from what is there",
+            )
+        sleep(pause)
+        pause = min(POLL_SECONDS, pause * 2)
+        answer = railway.run("ChangeSetStatus", environmentId=railway.environment_id, id=answer["id"])[
+            "environmentChangeSetApply"
+        ]
+    _check_changes(railway, answer)
+    if answer.get("stagedPatchId"):
+        _await_workflow(railway, answer["stagedPatchId"], deadline, sleep)
+
+
+def _check_changes(railway: Railway, answer: dict[str, Any]) -> None:
+    failed = [change["summary"] for change in answer["changes"] or [] if change["status"] == "failed"]
+    if answer["status"] == "applied" and not failed:
+        return
+    said = [str(one.get("message")) for one in answer.get("diagnostics") or [] if isinstance(one, dict)]
+    why = "; ".join([*said, *failed]) or "it does not say why"
+    raise ChangeSetFailedError(
+        f"Railway did not apply the change set ({answer['status']}): {why}",
+        where=railway.endpoint,
+        hint="correct what Railway names, then run the same command again",
+    )
+
+
+def _await_workflow(railway: Railway, patch_id: str, deadline: float, sleep: Sleep) -> None:
+    workflow = f"commitChanges/{railway.environment_id}/{patch_id}"
+    while True:
+        answer = railway.run("PatchOutcome", workflowId=workflow, patchId=patch_id)
+        status = (answer["workflowStatus"] or {}).get("status")
+        patch = answer["environmentPatch"] or {}
+        error = (answer["workflowStatus"] or {}).get("error") or patch.get("lastAppliedError")
+        if status == "Error" or error:
+            raise ChangeSetFailedError(
+                f"Railway called the change set applied, and then its commit failed: {error or 'it does not say why'}",
+                where=railway.endpoint,
+                hint="correct what Railway names, then run the same command again",
+            )
+        if status != "Running" or time.monotonic() > deadline:
+            return
+        sleep(POLL_SECONDS / 2)
+
+
+def deploy(railway: Railway, service_id: str) -> str:
+    """Start a deployment of the stored configuration; its id."""
+    answer = railway.run("DeployService", environmentId=railway.environment_id, serviceId=service_id)
+    return str(answer["serviceInstanceDeployV2"])
+
+
+def remove_deployment(railway: Railway, deployment_id: str) -> None:
+    """End a deployment's processes and move it to history."""
+    railway.run("RemoveDeployment", id=deployment_id)
+
+
+def switch_autodeploy_off(railway: Railway, service_id: str) -> None:
+    """Pushes no longer deploy this service."""
+    railway.run(
+        "SetAutodeploy",
+        input={
+            "enabled": False,
+            "environmentId": railway.environment_id,
+            "projectId": railway.project_id,
+            "serviceId": service_id,
+        },
+    )
