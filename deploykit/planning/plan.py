@@ -82,10 +82,10 @@ def on_paper(now: Observation, target: Target) -> tuple[list[Step], list[str], s
             if settled == now:
                 return steps, hazards, decision.why
             if steps:
-                steps[-1] = replace(steps[-1], gate=_gate(decision, now))
+                steps[-1] = replace(steps[-1], gate=_gate(decision))
             else:
                 # Something is on its way already: the plan begins with waiting for it.
-                steps.append(Step(1, "wait", decision.service, decision.why, _gate(decision, now)))
+                steps.append(Step(1, "wait", decision.service, decision.why, _gate(decision)))
             now = settled
             continue
         for step in _steps(decision, len(steps) + 1):
@@ -104,7 +104,7 @@ def _steps(decision: Decision, number: int) -> list[Step]:
     match decision:
         case Configure(services, why):
             return [
-                Step(number + index, "configure", service, why, "its new deployment is healthy")
+                Step(number + index, "configure", service, why, _commit_gate(services, index, number))
                 for index, service in enumerate(services)
             ]
         case Deploy(service, why):
@@ -116,10 +116,16 @@ def _steps(decision: Decision, number: int) -> list[Step]:
     return []
 
 
-def _gate(wait: Wait, now: Observation) -> str:
+def _commit_gate(services: tuple[str, ...], index: int, number: int) -> str:
+    """All services of one commit go together; the next step waits for the last of them."""
+    last = index == len(services) - 1
+    return "its new deployment is healthy" if last else f"nothing: one commit with step {number + index + 1}"
+
+
+def _gate(wait: Wait) -> str:
     if "gone" in wait.why or "beats" in wait.why:
         return f"every process of {wait.service}'s old deployment is gone, by Railway and by heartbeat"
-    return f"{wait.service} is healthy" if wait.service else "it is healthy"
+    return "every new deployment is healthy"
 
 
 def _imagine(now: Observation, target: Target, decision: Decision) -> Observation:
