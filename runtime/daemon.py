@@ -50,7 +50,8 @@ class ScheduleDaemon:
         self._trusted_until = 0.0
         self._next_check = 0.0
         self._next_prune = time.monotonic() + 60.0
-        self._registered = self._introduced = self._declared_dead = False
+        self._registered = self._introduced = self._settled_in = self._declared_dead = False
+        self._shown = "STANDBY"
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -151,10 +152,11 @@ class ScheduleDaemon:
         if self._declared_dead:
             self._rejoin()
         if not self._lead():
-            if not self._introduced:
-                self._introduce()
+            self._show()
             self._chores()
-            return STANDBY_SECONDS * random.uniform(0.8, 1.2)
+            return self._standby_seconds()
+        self._settle_in()
+        self._show()
         now = time.monotonic()
         if now >= self._next_check:
             self._next_check = now + self._poll_seconds
@@ -162,7 +164,7 @@ class ScheduleDaemon:
                 self._check_schedules()
             except StaleLeadership:
                 self._step_down()
-                return 0.0
+                return 0.0  # to show it, and to stand by
         self._chores()
         moments = (self._next_check, self._trusted_until, self._next_prune)
         return max(0.0, min(min(moments) - time.monotonic(), self._reaper.due_in_seconds()))
@@ -183,16 +185,36 @@ class ScheduleDaemon:
             return False
         self._trust_from(began)
         self._leadership = leadership
+        self._settled_in = False
         self.counts["takeovers"] += 1
-        heartbeats.set_status(self._db, self.identity, "RUNNING")
+        return True
+
+    def _settle_in(self) -> None:
+        """What a new leader does first. A step of its own: where it fails half-way, the next turn does it again."""
+        if self._settled_in or self._leadership is None:
+            return
+        heartbeats.demote_others(self._db, self.identity)
         count = schedules.sync(self._db, self._definitions)
         log.info(f"📋 Synced {count} schedule definitions from code")
         if self._introduced:
-            log.info(f"✅ Schedule daemon leads now (token {leadership.token})")
-        else:
-            self._introduce()
+            log.info(f"✅ Schedule daemon leads now (token {self._leadership.token})")
         self._next_check = 0.0
-        return True
+        self._settled_in = True
+
+    def _show(self) -> None:
+        """Have our row say whether we lead, and introduce ourselves once."""
+        status = "STANDBY" if self._leadership is None else "RUNNING"
+        if status != self._shown:
+            heartbeats.set_status(self._db, self.identity, status)
+            self._shown = status
+        if not self._introduced:
+            self._introduce()
+
+    def _standby_seconds(self) -> float:
+        """Until the leader's lease can have ended, and never long: a leader that stops gives it back early."""
+        state = lease.read(self._db)
+        left = STANDBY_SECONDS if state is None else state.expires_in_seconds
+        return max(0.05, min(STANDBY_SECONDS, left)) * random.uniform(1.0, 1.2)
 
     def _introduce(self) -> None:
         """The lines that people look for in the log to see how this daemon is set."""
@@ -210,7 +232,6 @@ class ScheduleDaemon:
         self._leadership = None
         self._trusted_until = 0.0
         self.counts["stepped_down"] += 1
-        heartbeats.set_status(self._db, self.identity, "STANDBY")
 
     def _rejoin(self) -> None:
         log.warning(f"{WHO} ⚠️  declared dead while alive (no beat in time); starting again under a new id")
@@ -218,6 +239,7 @@ class ScheduleDaemon:
         self._trusted_until = 0.0
         self.identity = Identity.of(SCHEDULE_DAEMON, self.settings)
         heartbeats.register(self._db, self.identity, "STANDBY")
+        self._shown = "STANDBY"
         self._declared_dead = False
 
     def _check_schedules(self) -> None:
@@ -250,7 +272,12 @@ class ScheduleDaemon:
         self.counts["fired"] += len(decision.run)
         self.counts["missed"] += len(decision.missed)
         if decision.run:
-            log.info(f"▶️  Schedule {schedule.name} fired", due=decision.run[-1].isoformat(), jobs=len(decision.run))
+            log.info(
+                f"▶️  Schedule {schedule.name} fired",
+                due=decision.run[-1].isoformat(),
+                jobs=len(decision.run),
+                token=self._leadership.token if self._leadership else None,
+            )
         if decision.missed:
             log.warning(f"⚠️  Schedule {schedule.name} missed {len(decision.missed)} run(s)")
         return len(decision.run)

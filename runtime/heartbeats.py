@@ -156,6 +156,14 @@ def set_status(db: Database, identity: Identity, status: str) -> None:
     db.execute("heartbeats.set_status", id=identity.id, status=status)
 
 
+def demote_others(db: Database, identity: Identity) -> int:
+    """Say in the rows of earlier leaders that they lead no more: they may be dead, frozen or cut off; how many.
+
+    So that exactly one daemon is RUNNING from the moment of a takeover, and not only once the others are found dead.
+    """
+    return db.execute("heartbeats.demote_others", kind=identity.kind, id=identity.id)
+
+
 def deregister(db: Database, identity: Identity) -> None:
     db.execute("heartbeats.deregister", id=identity.id)
 

@@ -24,6 +24,9 @@ WHERE w.id = :id AND w.status IN ('RUNNING', 'STANDBY', 'DRAINING');
 -- :name set_status
 UPDATE WorkerInstance SET status = :status WHERE id = :id AND status IN ('RUNNING', 'STANDBY', 'DRAINING');
 
+-- :name demote_others
+UPDATE WorkerInstance SET status = 'STANDBY' WHERE workerType = :kind AND status = 'RUNNING' AND id <> :id;
+
 -- :name deregister
 UPDATE WorkerInstance SET status = 'STOPPED', stoppedAt = UTC_TIMESTAMP(3), lastHeartbeatAt = UTC_TIMESTAMP(3)
 WHERE id = :id AND status IN ('RUNNING', 'STANDBY', 'DRAINING');

@@ -1,13 +1,22 @@
 -- :name glance
 -- The whole cost of an idle poll: is anything ready, and how long until the next future job is due?
+-- The inner GROUP BY lets the server hop from one priority to the next in the claim's index, so that a hundred thousand
+-- future jobs cost no more than one, without an index of their own.
 SELECT EXISTS (SELECT 1 FROM JobRun WHERE status = 'QUEUED' AND runAt <= UTC_TIMESTAMP(3)) AS ready,
-       (SELECT TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), MIN(runAt)) / 1000 FROM JobRun
-        WHERE status = 'SCHEDULED') AS nextDueMs;
+       (SELECT TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), MIN(firstRunAt)) / 1000
+        FROM (SELECT MIN(runAt) AS firstRunAt FROM JobRun FORCE INDEX (JobRun_status_priority_runAt_id_idx)
+              WHERE status = 'SCHEDULED' GROUP BY status, priority) AS future) AS nextDueMs;
+
+-- :name due_priorities
+SELECT priority
+FROM (SELECT priority, MIN(runAt) AS firstRunAt FROM JobRun FORCE INDEX (JobRun_status_priority_runAt_id_idx)
+      WHERE status = 'SCHEDULED' GROUP BY status, priority) AS future
+WHERE firstRunAt <= UTC_TIMESTAMP(3);
 
 -- :name promote
--- Future jobs wait under their own status: among the ready ones, 50,000 of them made an empty poll a thousand times slower.
+-- Future jobs wait under their own status: among the ready ones, 50,000 of them made an empty poll 1000 times slower.
 UPDATE JobRun SET status = 'QUEUED'
-WHERE status = 'SCHEDULED' AND runAt <= UTC_TIMESTAMP(3)
+WHERE status = 'SCHEDULED' AND priority = :priority AND runAt <= UTC_TIMESTAMP(3)
 ORDER BY runAt LIMIT 500;
 
 -- :name claimable

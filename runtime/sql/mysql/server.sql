@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS RuntimeMigration (
   name VARCHAR(191) NOT NULL,
   appliedAt DATETIME(3) NOT NULL DEFAULT (UTC_TIMESTAMP(3)),
   PRIMARY KEY (version)
-) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- :name applied
 SELECT version FROM RuntimeMigration ORDER BY version;

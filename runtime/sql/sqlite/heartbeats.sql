@@ -13,6 +13,9 @@ WHERE id = :id AND status IN ('RUNNING', 'STANDBY', 'DRAINING');
 -- :name set_status
 UPDATE WorkerInstance SET status = :status WHERE id = :id AND status IN ('RUNNING', 'STANDBY', 'DRAINING');
 
+-- :name demote_others
+UPDATE WorkerInstance SET status = 'STANDBY' WHERE workerType = :kind AND status = 'RUNNING' AND id <> :id;
+
 -- :name deregister
 UPDATE WorkerInstance
 SET status = 'STOPPED', stoppedAt = {now},

@@ -4,10 +4,12 @@ SELECT EXISTS (SELECT 1 FROM JobRun WHERE status = 'QUEUED' AND runAt <= {now}) 
        (SELECT (julianday(MIN(runAt)) - julianday('now')) * 86400000.0 FROM JobRun
         WHERE status = 'SCHEDULED') AS nextDueMs;
 
+-- :name due_priorities
+SELECT DISTINCT priority FROM JobRun WHERE status = 'SCHEDULED' AND runAt <= {now};
+
 -- :name promote
--- Future jobs wait under their own status: among the ready ones, 50,000 of them made an empty poll a thousand times slower.
 UPDATE JobRun SET status = 'QUEUED'
-WHERE id IN (SELECT id FROM JobRun WHERE status = 'SCHEDULED' AND runAt <= {now}
+WHERE id IN (SELECT id FROM JobRun WHERE status = 'SCHEDULED' AND priority = :priority AND runAt <= {now}
              ORDER BY runAt LIMIT 500);
 
 -- :name claimable

@@ -1,6 +1,8 @@
 -- The four shared tables in Prisma's conventions, and the daemon's lease.
 -- Defaults let anyone enqueue with a plain INSERT INTO JobRun (id, jobName, payload); UTC_TIMESTAMP because
 -- CURRENT_TIMESTAMP would follow the time zone of whatever session inserts.
+-- Binary collation: comparing ids by Unicode's rules took two thirds of the time of every update, and job names are
+-- exact words. Each further index on JobRun costs every claim and completion; one serves all of the runtime's questions.
 
 CREATE TABLE IF NOT EXISTS WorkerInstance (
   id VARCHAR(191) NOT NULL,
@@ -22,7 +24,7 @@ CREATE TABLE IF NOT EXISTS WorkerInstance (
   loops JSON NULL,
   PRIMARY KEY (id),
   KEY WorkerInstance_status_leaseUntil_idx (status, leaseUntil)
-) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS JobSchedule (
   id VARCHAR(191) NOT NULL,
@@ -48,7 +50,7 @@ CREATE TABLE IF NOT EXISTS JobSchedule (
   createdAt DATETIME(3) NOT NULL DEFAULT (UTC_TIMESTAMP(3)),
   PRIMARY KEY (id),
   UNIQUE KEY JobSchedule_name_key (name)
-) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS JobRun (
   id VARCHAR(191) NOT NULL,
@@ -73,9 +75,8 @@ CREATE TABLE IF NOT EXISTS JobRun (
   PRIMARY KEY (id),
   UNIQUE KEY JobRun_scheduleId_dueAt_key (scheduleId, dueAt),
   UNIQUE KEY JobRun_activeKey_key (activeKey),
-  KEY JobRun_status_priority_runAt_id_idx (status, priority, runAt, id),
-  KEY JobRun_status_runAt_idx (status, runAt)
-) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+  KEY JobRun_status_priority_runAt_id_idx (status, priority, runAt, id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS JobLog (
   id VARCHAR(191) NOT NULL,
@@ -86,7 +87,7 @@ CREATE TABLE IF NOT EXISTS JobLog (
   createdAt DATETIME(3) NOT NULL DEFAULT (UTC_TIMESTAMP(3)),
   PRIMARY KEY (id),
   KEY JobLog_jobRunId_createdAt_idx (jobRunId, createdAt)
-) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS SchedulerLease (
   name VARCHAR(191) NOT NULL,
@@ -96,6 +97,6 @@ CREATE TABLE IF NOT EXISTS SchedulerLease (
   acquiredAt DATETIME(3) NULL,
   expiresAt DATETIME(3) NOT NULL,
   PRIMARY KEY (name)
-) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 INSERT INTO SchedulerLease (name, token, beats, expiresAt) VALUES ('scheduler', 0, 0, '1970-01-02');

@@ -71,7 +71,7 @@ CREATE TABLE IF NOT EXISTS JobRun (
 CREATE UNIQUE INDEX IF NOT EXISTS JobRun_scheduleId_dueAt_key ON JobRun (scheduleId, dueAt);
 CREATE UNIQUE INDEX IF NOT EXISTS JobRun_activeKey_key ON JobRun (activeKey);
 CREATE INDEX IF NOT EXISTS JobRun_status_priority_runAt_id_idx ON JobRun (status, priority, runAt, id);
-CREATE INDEX IF NOT EXISTS JobRun_status_runAt_idx ON JobRun (status, runAt);
+CREATE INDEX IF NOT EXISTS JobRun_runAt_idx ON JobRun (runAt) WHERE status = 'SCHEDULED';
 
 CREATE TABLE IF NOT EXISTS JobLog (
   id TEXT NOT NULL PRIMARY KEY,

@@ -1,0 +1,68 @@
+"""Databases for the fault scenarios: SQLite, and each server there is through a user without a password.
+
+Plain connections without a password let the proxy see what passes, and a user without special rights is refused by a
+read-only server, as Railway's are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runtime.db import Database, connect
+from runtime.migrations import migrate
+from tests.chaos.processes import Fleet, fleet
+from tests.mysql.fixtures import SERVERS, clean, server, the_server
+from tests.mysql.server import Server
+
+__all__ = ["server"]
+
+EFFECTS = "CREATE TABLE IF NOT EXISTS Effect (jobId VARCHAR(191) NOT NULL, attempt INT NOT NULL)"
+
+
+def plain_url(server: Server, port: int | None = None) -> str:
+    return f"mysql://chaos@127.0.0.1:{port or server.port}/runtime?ssl-mode=disabled"
+
+
+def prepared(server: Server) -> str:
+    """Empty tables, and a user whose traffic can be read."""
+    clean(server)
+    with server.root("runtime") as root, root.cursor() as cursor:
+        cursor.execute("CREATE USER IF NOT EXISTS chaos@'127.0.0.1'")
+        cursor.execute("GRANT ALL ON runtime.* TO chaos@'127.0.0.1'")
+        cursor.execute(EFFECTS)
+        cursor.execute("DELETE FROM Effect")
+    return plain_url(server)
+
+
+@pytest.fixture
+def server_url(server: Server) -> str:
+    return prepared(server)
+
+
+@pytest.fixture(params=["sqlite", *SERVERS])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param != "sqlite":
+        return prepared(the_server(request.param))
+    url = f"sqlite://{tmp_path}/jobs.db"
+    with connect(url, create=True) as db:
+        migrate(db)
+        db.change(EFFECTS, {})
+    return url
+
+
+@pytest.fixture
+def db(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """The test's own, undisturbed connection."""
+    name = "server_url" if "server_url" in request.fixturenames else "url"
+    with connect(request.getfixturevalue(name)) as db:
+        yield db
+
+
+@pytest.fixture
+def machines(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
+    name = "server_url" if "server_url" in request.fixturenames else "url"
+    with fleet(request.getfixturevalue(name), tmp_path) as started:
+        yield started
