@@ -66,8 +66,9 @@ class Queue:
         return Glance(bool(row["ready"]), None if due is None else max(0.0, float(due) / 1000))
 
     def promote(self) -> int:
-        """Make future jobs ready whose time has come; 500 at most."""
-        return self._db.execute("jobs.promote")
+        """Make future jobs ready whose time has come, 500 of each priority at most; how many."""
+        due = [row["priority"] for row in self._db.fetch("jobs.due_priorities")]
+        return sum(self._db.execute("jobs.promote", priority=priority) for priority in due)
 
     def turn_over(self, outcomes: Sequence[Outcome], names: Sequence[str], limit: int, worker_id: str) -> list[Claim]:
         """Write what was finished and claim what comes next, in one transaction: one commit for both.
