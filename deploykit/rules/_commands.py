@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from deploykit.rules._known import words_of
 from deploykit.rules._subjects import Script, Service, Surroundings
 
 _WORD = re.compile(r""""(?:[^"\\]|\\.)*"|'[^']*'|&&|\|\||[;|&]|[^\s;|&"']+""")
@@ -14,16 +15,16 @@ _BREAK = frozenset({"&&", "||", ";", "|", "&"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _PREFIXES = frozenset({"exec", "env", "nohup", "time", "command", "dumb-init", "tini", "--", "cross-env"})
 MANAGERS = ("npm", "pnpm", "yarn", "bun", "npx")
-_BUILTINS = frozenset(
-    """add audit bin cache ci config create dedupe deploy dlx env exec help i import info init install link list ls node
-    outdated pack patch prune publish rebuild remove root set store test unlink update upgrade version view why workspace
-    workspaces x""".split()  # noqa: SIM905
+_BUILTINS = words_of(
+    """add audit bin cache ci config create dedupe deploy dlx env exec help i import info init install link list ls
+    node outdated pack patch prune publish rebuild remove root set store test unlink update upgrade version view why
+    workspace workspaces x"""
 )
 _DAEMON = re.compile(r"(schedule|scheduler|cron|clock|beat|daemon)s?\Z", re.IGNORECASE)
 _WORKER = re.compile(r"(worker|consumer|sidekiq|rq|dramatiq|huey|resque|queue)s?\Z", re.IGNORECASE)
 _WEB = re.compile(r"(web|server|app|api|index|main|www|http|site|wsgi|asgi)\Z", re.IGNORECASE)
-_WEB_TOOLS = frozenset(
-    "gunicorn uvicorn hypercorn daphne waitress-serve next nuxt puma unicorn rails caddy nginx serve http-server".split()  # noqa: SIM905
+_WEB_TOOLS = words_of(
+    "gunicorn uvicorn hypercorn daphne waitress-serve next nuxt puma unicorn rails caddy nginx serve http-server"
 )
 _PARTS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 
@@ -98,7 +99,7 @@ def script_name(part: Part) -> tuple[str, bool] | None:
     """The package script a command runs, and whether it says ``run``: then it can be nothing but a script."""
     if part.program not in ("npm", "pnpm", "yarn", "bun"):
         return None
-    words = [word for word in _without_options(part)]
+    words = list(_without_options(part))
     if not words:
         return None
     if words[0] in ("run", "run-script"):
@@ -200,7 +201,7 @@ def meaning(command: str | None, root: str = "", around: Surroundings | None = N
 
 
 def _meaning_of(found: list[Part]) -> Meaning | None:
-    meanings = [meaning for part in found if (meaning := _part_meaning(part))]
+    meanings = [meaning for part in found if (meaning := part_meaning(part))]
     for role in ("daemon", "worker"):
         if any(each.role == role for each in meanings):
             other = "worker" if role == "daemon" else "daemon"
@@ -210,7 +211,8 @@ def _meaning_of(found: list[Part]) -> Meaning | None:
     return meanings[-1] if meanings else None
 
 
-def _part_meaning(part: Part) -> Meaning | None:
+def part_meaning(part: Part) -> Meaning | None:
+    """Which process one simple command starts."""
     words = part.words
     program = part.program
     if program in ("python", "python3") and words[1:3] == ("-m", "runtime") and len(words) > 3:
@@ -223,7 +225,7 @@ def _part_meaning(part: Part) -> Meaning | None:
     if program in _WEB_TOOLS:
         return Meaning("web", True)
     if program in ("npx", "pnpx", "bunx"):
-        return _part_meaning(Part(words[1:], "")) if len(words) > 1 else None
+        return part_meaning(Part(words[1:], "")) if len(words) > 1 else None
     target = _target(part)
     return _named(target) if target else None
 

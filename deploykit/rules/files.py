@@ -1,135 +1,240 @@
-"""DK0: files. What stands in them can be read, and means what it says."""
+"""DK0: files that cannot be read as what they are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from deploykit.findings import Severity
-from deploykit.rules._examples import CLEAN, PATH, Example, profile, swap
-from deploykit.rules._names import FLAGS, INTERVALS
-from deploykit.rules._rule import Report, replacement, rule
-from deploykit.rules._system import ServiceView
-from deploykit.sources.yaml import resolve
+from deploykit.rules import _known
+from deploykit.rules._rule import Example, Report, files, profile, rule
+from deploykit.rules._subjects import PROFILE, System, Variables, fix
+from deploykit.sources.text import edit
+from deploykit.sources.yaml import Scalar
 
 
 @rule(
     "DK001",
     Severity.ERROR,
-    on="loading",
-    cure="Correct the syntax at the place shown.",
+    title="a file does not parse",
+    good=[profile()],
     bad=[
-        swap("    role: web", "\trole: web"),
-        profile(CLEAN.replace("${{MySQL.MYSQL_URL}}", "{a: ${{MySQL.MYSQL_URL}}}", 1)),
+        files({"profiles/example.yaml": "version: 1\nname: example\nservices:\n«\t»web:\n\t\trole: web\n"}),
+        files({".env.web-server": 'NODE_ENV=production\nDATABASE_URL=«"»${{MySQL.MYSQL_URL}}\n'}),
     ],
-    good=[swap("    role: web", "    role: web")],
 )
-def unparsable_file(subject: Any) -> Iterator[Report]:
-    """A file that cannot be parsed says nothing: no other rule can look at it."""
-    yield from ()
+def unparsable_file() -> None:
+    """Nothing in a file that does not parse is known, so nothing in it is checked: it comes first.
+
+    YAML does not allow tabs for indentation, and inside `{ }` a `${{…}}` reference needs quotes.
+    """
 
 
 @rule(
     "DK002",
     Severity.ERROR,
-    on="loading",
-    cure="Keep one of the two.",
+    title="a key is given twice",
+    fix="unsafe",
+    good=[profile()],
     bad=[
-        swap(
-            "      JOB_WORKER_POLL_INTERVAL_MS: 30000\n",
-            "      JOB_WORKER_POLL_INTERVAL_MS: 5000\n      JOB_WORKER_POLL_INTERVAL_MS: 30000\n",
+        profile(
+            (
+                "      JOB_WORKER_POLL_INTERVAL_MS: 30000\n",
+                "      JOB_WORKER_POLL_INTERVAL_MS: 5000\n      «JOB_WORKER_POLL_INTERVAL_MS»: 30000\n",
+            )
         )
     ],
-    good=[swap("replicas: 1", "replicas: 1")],
-    fix="unsafe",
 )
-def duplicate_key(subject: Any) -> Iterator[Report]:
-    """Most parsers keep the last of two equal keys without a word; the first one looks as if it counted."""
-    yield from ()
+def duplicate_key() -> None:
+    """YAML, TOML and JSON readers keep one of the two without a word, usually the last, so the file says what it
+    does not mean.
+    """
 
 
 @rule(
     "DK003",
     Severity.ERROR,
-    on="loading",
-    cure="Write the key as docs/profile.md spells it.",
-    bad=[swap("draining_seconds: 30", "drainig_seconds: 30")],
-    good=[swap("version: 1", "version: 1\nx-anchors: {anything: goes}")],
+    title="a key that a profile does not have",
     fix="safe",
+    good=[profile()],
+    bad=[profile(("web-server|draining_seconds", "«drainin_seconds»"))],
 )
-def unknown_key(subject: Any) -> Iterator[Report]:
-    """A misspelt key would be a setting that never takes effect."""
-    yield from ()
+def unknown_key() -> None:
+    """A key with a typing error is a setting that never takes effect. Keys that begin with `x-` may hold anything."""
+
+
+def _unknown_regions(system: System) -> Iterator[Report]:
+    for service in system.services if system.kind == PROFILE else ():
+        for region in service.regions:
+            name = region.key.text
+            if name in _known.REGIONS or name in _known.SHORT_REGIONS:
+                continue
+            close = [known for known in _known.REGIONS if known.startswith(name)] or _known.near(name, _known.REGIONS)
+            yield Report(
+                region.key.place,
+                f"services.{service.name}.replicas: Railway has no region {name!r}",
+                f"did you mean `{close[0]}`?" if close else f"use one of: {', '.join(_known.REGIONS)}",
+                service=service.name,
+            )
+
+
+def _missing_start(system: System) -> Iterator[Report]:
+    for service in system.apps if system.kind == PROFILE else ():
+        if service.setting("start") or service.from_image or not service.setting("source.repo"):
+            continue
+        repository = service.text("source.repo"), service.text("source.root")
+        rivals = (s for s in system.services if s is not service and s.start)
+        if any((rival.text("source.repo"), rival.text("source.root")) == repository for rival in rivals):
+            continue  # DK606 says more
+        yield Report(
+            service.key,
+            f"services.{service.name}.start is missing",
+            "add `start:` with the command that runs this service; only an image brings its own",
+            service=service.name,
+        )
 
 
 @rule(
     "DK004",
     Severity.ERROR,
-    on="loading",
-    cure="Write a value of the right type, within its range.",
-    bad=[swap("replicas: 1", "replicas: one"), swap("version: 1", "version: 2")],
-    good=[swap("replicas: 1", "replicas: {us-west2: 1}")],
+    of=System,
+    title="a value of the wrong type, or out of range",
+    good=[profile()],
+    bad=[
+        profile(("draining_seconds: 30", 'draining_seconds: 30\n    replicas: «"one"»')),
+        profile(("web-server|draining_seconds: 30", "draining_seconds: 30\n    replicas: {«us-west»: 1}")),
+    ],
 )
-def invalid_value(subject: Any) -> Iterator[Report]:
-    """A value outside its type or range would fail at Railway, half-way through an apply."""
-    yield from ()
+def invalid_value(system: System) -> Iterator[Report]:
+    """The value cannot be sent to Railway, or means nothing there."""
+    yield from _unknown_regions(system)
+    yield from _missing_start(system)
 
 
 @rule(
     "DK005",
     Severity.WARNING,
-    on="service",
-    cure="Quote the value.",
-    bad=[
-        swap("NODE_ENV: production", "NODE_ENV: production\n      APP_VERSION: 1.10"),
-        swap("NODE_ENV: production", "NODE_ENV: production\n      COMMIT: 12e4567"),
-    ],
-    good=[
-        swap(
-            "NODE_ENV: production",
-            'NODE_ENV: production\n      APP_VERSION: "1.10"\n      QUIET_FROM: 12:30:00\n      ANSWER: yes',
-        )
-    ],
+    of=Variables,
+    title="an unquoted YAML value that another reader changes",
     fix="safe",
-    kinds=("profile",),
+    good=[
+        profile(("NODE_ENV: production", 'NODE_ENV: production\n      APP_VERSION: "1.10"')),
+        profile(("NODE_ENV: production", "NODE_ENV: production\n      OPENING_TIME: 12:30:00\n      ANSWER: yes")),
+    ],
+    bad=[
+        profile(("NODE_ENV: production", "NODE_ENV: production\n      APP_VERSION: «1.10»")),
+        profile(("NODE_ENV: production", "NODE_ENV: production\n      GIT_COMMIT: «12e4567»")),
+        profile(("NODE_ENV: production", "NODE_ENV: production\n      ZIP_CODE: «01069»")),
+    ],
 )
-def scalar_that_changes(service: ServiceView) -> Iterator[Report]:
-    """A variable is a string. Without quotes YAML reads 1.10 as a number, and the next tool that writes it says 1.1."""
-    for value in service.env.values():
-        if not value.plain or value.text is None or value.secret or value.name in FLAGS or value.name in INTERVALS:
+def unquoted_scalar(variables: Variables) -> Iterator[Report]:
+    """An environment variable is text. Unquoted, YAML makes a number of `1.10` (1.1), `01069` (1069), `0o27` (23),
+    `7e3` and of the commit hash `12e4567`; deploykit keeps what stands in the file, the next tool may not.
+    """
+    for variable in variables if variables.kind == PROFILE else ():
+        if not variable.unquoted or not variable.readable or variable.name in (*_known.FLAGS, *_known.INTERVALS):
             continue
-        resolved = resolve(value.text)
-        if isinstance(resolved, str) or resolved is None:
+        value = variable.plain
+        if value is None or isinstance(value, str):
             continue
-        read = str(resolved).lower() if isinstance(resolved, bool) else str(resolved)
-        if read == value.text:
+        becomes = str(value).lower() if isinstance(value, bool) else str(value)
+        if becomes == variable.text:
             continue
+        service = variables.service
+        owned = service is None or service.owns(variable.key)
         yield Report(
-            value.place,
-            f"{value.name}: without quotes YAML reads {value.text} as {read}",
-            f'write "{value.text}"',
-            service.name,
-            value.name,
-            fix=replacement("quote the value", value.place, f'"{value.text}"'),
+            variable.place,
+            f"{variable.name} is `{variable.text}` here and `{becomes}` to a YAML reader that takes it for "
+            f"{'a truth value' if isinstance(value, bool) else 'a number'}",
+            f'write "{variable.text}"',
+            variable=variable.name,
+            fix=fix("put it in quotes", [edit(variable.place, f'"{variable.text}"')]) if owned else None,
         )
+
+
+@rule(
+    "DK006",
+    Severity.ERROR,
+    title="a template uses a name that does not exist",
+    skipped="checked by `deploykit render`",
+    bad=[],
+)
+def undefined_template_name() -> None:
+    """An undefined name in a template would silently become empty text in what is deployed; `render` refuses it."""
+
+
+@rule(
+    "DK007",
+    Severity.WARNING,
+    title="a suppression that suppresses nothing, names no rule, or gives no reason",
+    fix="safe",
+    good=[
+        profile(
+            ("JOB_WORKER_POLL_INTERVAL_MS: 30000", "JOB_WORKER_POLL_INTERVAL_MS: 500 # deploykit: ignore[DK201] tested")
+        )
+    ],
+    bad=[
+        profile(("NODE_ENV: production", "NODE_ENV: production «# deploykit: ignore[DK101] not needed»")),
+        profile(("NODE_ENV: production", "NODE_ENV: production «# deploykit: ignore[DK999] no such rule»")),
+        profile(
+            ("JOB_WORKER_POLL_INTERVAL_MS: 30000", "JOB_WORKER_POLL_INTERVAL_MS: 500 «# deploykit: ignore[DK201]»")
+        ),
+    ],
+)
+def useless_suppression() -> None:
+    """A suppression that hides nothing today hides something tomorrow, and one without a reason cannot be reviewed.
+    Write `# deploykit: ignore[DK203] why` behind the value, or alone on the line above it.
+    """
+
+
+def _overriding_nothing(system: System) -> Iterator[Report]:
+    tree = system.tree
+    base = tree.entry("extends") if tree and system.kind == PROFILE else None
+    if tree is None or base is None or not isinstance(base.value, Scalar) or base.value.value is None:
+        return
+    own = {entry.key.text for entry in tree.entries if entry.key.place.path == system.path}
+    if own <= {"version", "name", "description", "extends"}:
+        yield Report(
+            base.value.place,
+            f"this profile takes all of {base.value.text!r} and overrides nothing",
+            "write what differs, or use the base itself",
+            severity=Severity.WARNING,
+        )
+
+
+_BASE = profile(name="pre-launch").files[0][1]
 
 
 @rule(
     "DK008",
     Severity.ERROR,
-    on="loading",
-    cure="Extend a profile of this folder, in one direction.",
-    bad=[swap("name: app", "name: app\nextends: base")],
+    of=System,
+    title="a base profile that does not exist, is the profile itself, or is left unchanged",
+    fix="safe",
     good=[
         Example(
-            {
-                "profiles/base.yaml": CLEAN.replace("name: app", "name: base"),
-                PATH: "version: 1\nname: app\nextends: base\nservices: {web-server: {draining_seconds: 60}}\n",
-            }
+            (
+                ("profiles/pre-launch.yaml", _BASE),
+                (
+                    "profiles/staging.yaml",
+                    "version: 1\nname: staging\nextends: pre-launch\nenvironment: staging\n",
+                ),
+            ),
+            "version: 1\nname: staging\nextends: pre-launch\nenvironment: staging",
         )
     ],
-    fix="safe",
+    bad=[
+        Example(
+            (
+                ("profiles/pre-launch.yaml", _BASE),
+                (
+                    "profiles/staging.yaml",
+                    "version: 1\nname: staging\nextends: «pre-lunch»\nenvironment: staging\n",
+                ),
+            ),
+            "version: 1\nname: staging\nextends: pre-lunch\nenvironment: staging",
+        )
+    ],
 )
-def broken_extends(subject: Any) -> Iterator[Report]:
-    """Without its base a profile is half a profile."""
-    yield from ()
+def broken_extends(system: System) -> Iterator[Report]:
+    """Without its base a profile is not what its author reads in it, so nothing else in it can be judged."""
+    yield from _overriding_nothing(system)

@@ -1,378 +1,614 @@
-"""DK1: ghosts. Exactly one daemon, a worker somewhere, and no process that nobody meant to start."""
+"""DK1: how a second daemon, a second worker or none at all come to be."""
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Iterator
 
-from deploykit.findings import Edit, Fix, Place, Severity
-from deploykit.rules._edits import added_variable
-from deploykit.rules._examples import swap
-from deploykit.rules._names import DAEMON_FLAG, FLAGS, WORKER_FLAG
-from deploykit.rules._rule import Report, replacement, rule
-from deploykit.rules._system import ServiceView, System, related
+from deploykit.findings import Edit, Place, Severity
+from deploykit.rules import _commands, _known
+from deploykit.rules._known import DAEMON_FLAG, DAEMON_POLL, HEARTBEAT, WORKER_FLAG, WORKER_POLL
+from deploykit.rules._rule import Report, files, profile, rule
+from deploykit.rules._subjects import CONFIG, ENV, IAC, PROFILE, Service, System, Variables, fix, related
 
-_WORKER = """\
-  job-worker:
-    role: worker
-    source: {repo: acme/app, branch: main}
-    start: cd backend && exec node dist/jobWorker.js
-    draining_seconds: 30
-    limits: {memory_mb: 256, vcpu: 1}
-    env:
-      NODE_ENV: production
-      DATABASE_URL: ${{MySQL.MYSQL_URL}}
-      DATABASE_CONNECTION_LIMIT: 5
-      SCHEDULE_DAEMON_ENABLED: false
-      EMBEDDED_JOB_WORKER: false
-      JOB_WORKER_POLL_INTERVAL_MS: 30000
-database:
-"""
-_COPY = """\
-  daemon:
-    role: other
-    source: {repo: acme/app, branch: main}
-    start: cd backend && exec node dist/scheduleDaemon.js
-database:
-"""
+_WHY_TWO = "every schedule would fire twice"
+
+
+def the_daemon(system: System) -> Service | None:
+    """The service that is meant to schedule: the one with the role, else the first that does."""
+    daemons = system.daemons
+    return next((service for service in daemons if service.role == "daemon"), daemons[0] if daemons else None)
 
 
 @rule(
     "DK101",
     Severity.ERROR,
-    on="system",
-    cure="Set SCHEDULE_DAEMON_ENABLED to false in every service but one.",
-    bad=[swap("SCHEDULE_DAEMON_ENABLED: false", "SCHEDULE_DAEMON_ENABLED: true")],
-    good=[swap("SCHEDULE_DAEMON_ENABLED: false", "SCHEDULE_DAEMON_ENABLED: false")],
+    of=System,
+    title="two services run the schedule daemon",
     fix="unsafe",
+    good=[profile()],
+    bad=[
+        profile(("web-server|SCHEDULE_DAEMON_ENABLED: false", "SCHEDULE_DAEMON_ENABLED: «true»")),
+        files(
+            {
+                "web.env": "NODE_ENV=production\nSCHEDULE_DAEMON_ENABLED=«true»\n",
+                "daemon.env": "NODE_ENV=production\nSCHEDULE_DAEMON_ENABLED=true\n",
+            }
+        ),
+    ],
 )
-def two_daemons(system: System) -> Iterator[Report]:
-    """Two schedule daemons enqueue every scheduled job twice.
-
-    Railway overlaps deployments, so `replicas: 1` alone does not help either: a lease or a volume must keep the second
-    one out.
+def two_schedulers(system: System) -> Iterator[Report]:
+    """Each schedule fires twice. `replicas: 1` does not help: it counts the copies of one service, and Railway
+    overlaps deployments anyway. Exactly one service has `SCHEDULE_DAEMON_ENABLED: true`.
     """
-    daemons = system.daemons
-    none_wanted = system.get("expect.schedule_daemon") == 0
-    if len(daemons) < (1 if none_wanted else 2):
+    keeper = the_daemon(system)
+    if keeper is None or (system.kind == ENV and len(system.services) < 2):
         return
-    owner = next((service for service in daemons if service.role == "daemon"), daemons[0])
-    for service in daemons:
-        if service is owner and not none_wanted:
+    for extra in system.daemons:
+        if extra is keeper:
             continue
-        place = service.flag_place(DAEMON_FLAG)
-        value = service.env.get(DAEMON_FLAG)
-        fix = None
-        if value and service.role != "daemon":
-            title = f"turn the daemon off in {service.name}"
-            fix = replacement(title, value.place, value.quoted("false"), safe=False)
-        others = tuple(
-            related(other, other.flag_place(DAEMON_FLAG), "and here, in `{service}`")
-            for other in daemons
-            if other is not service
-        )
-        message = (
-            f"`{service.name}` runs a schedule daemon, but the profile expects none"
-            if none_wanted
-            else f"`{service.name}` would run a second schedule daemon beside `{owner.name}`"
-        )
         yield Report(
-            place, message, f"set {DAEMON_FLAG} to false in `{service.name}`", service.name, DAEMON_FLAG, others, fix
+            extra.flag_place,
+            f"`{extra.name}` runs the schedule daemon, and so does `{keeper.name}`: {_WHY_TWO}",
+            f'set {DAEMON_FLAG} to "false" in `{extra.name}`',
+            service=extra.name,
+            variable=DAEMON_FLAG,
+            related=related((keeper.flag_place, f"and in `{keeper.name}`")),
+            fix=fix(f"switch the daemon off in `{extra.name}`", extra.set_env(DAEMON_FLAG, "false"), safe=False),
         )
 
 
 @rule(
     "DK102",
     Severity.ERROR,
-    on="system",
-    cure="Set SCHEDULE_DAEMON_ENABLED to true in the daemon service, or say `expect: {schedule_daemon: 0}`.",
-    bad=[swap("SCHEDULE_DAEMON_ENABLED: true", "SCHEDULE_DAEMON_ENABLED: false")],
-    good=[swap("SCHEDULE_DAEMON_ENABLED: true", "SCHEDULE_DAEMON_ENABLED: true")],
-    kinds=("profile", "iac"),
+    of=System,
+    title="no service runs the schedule daemon",
+    good=[profile()],
+    bad=[
+        profile(
+            (
+                "schedule-daemon|SCHEDULE_DAEMON_ENABLED: true",
+                "SCHEDULE_DAEMON_ENABLED: «false»",
+            )
+        )
+    ],
 )
-def no_daemon(system: System) -> Iterator[Report]:
-    """Without a daemon no schedule ever fires, and nothing says so: every service looks healthy."""
-    if not system.complete or not system.apps or system.daemons or system.get("expect.schedule_daemon") == 0:
+def no_scheduler(system: System) -> Iterator[Report]:
+    """No schedule ever fires, and nothing says so. A system that has no schedules declares
+    `expect: {schedule_daemon: 0}`.
+    """
+    if system.kind in (CONFIG, ENV) or not system.closed or not system.speaks_of_jobs:
         return
-    if any(not service.complete for service in system.apps):
+    if system.daemons or system.expect_daemons == 0:
         return
-    if system.kind == "iac" and not any(name in service.env for service in system.apps for name in FLAGS):
+    if system.kind == IAC and not any(DAEMON_FLAG in service.env for service in system.services):
         return
-    meant = next((service for service in system.services.values() if service.role == "daemon"), None)
-    place = meant.flag_place(DAEMON_FLAG) if meant else system.services_place
-    hint = f"set {DAEMON_FLAG} to true in `{meant.name}`" if meant else "add a service of role daemon"
+    meant = next((service for service in system.services if service.role == "daemon"), None)
+    flags = [s.env[DAEMON_FLAG] for s in system.services if DAEMON_FLAG in s.env]
+    at = meant.flag_place if meant else Place(system.path)
     yield Report(
-        place,
-        "no service runs the schedule daemon: schedules would never fire",
-        f"{hint}, or write `expect: {{schedule_daemon: 0}}`",
-        meant.name if meant else None,
-        DAEMON_FLAG if meant else None,
+        at,
+        "no service runs the schedule daemon: no schedule would ever fire",
+        f'set {DAEMON_FLAG} to "true" in exactly one service, or say `expect: {{schedule_daemon: 0}}`',
+        service=meant.name if meant else None,
+        variable=DAEMON_FLAG,
+        related=related(*((flag.place, "off here") for flag in flags if flag.place != at)),
     )
 
 
 @rule(
     "DK103",
     Severity.ERROR,
-    on="service",
-    cure="Set both flags in every web, daemon and worker service.",
-    bad=[swap("      SCHEDULE_DAEMON_ENABLED: false\n", "")],
-    good=[swap("SCHEDULE_DAEMON_ENABLED: false", "SCHEDULE_DAEMON_ENABLED: false")],
+    of=Service,
+    title="a flag is left to its default",
     fix="safe",
+    good=[profile()],
+    bad=[
+        profile(("web-server|    env:", "    «env»:"), ("web-server|      SCHEDULE_DAEMON_ENABLED: false\n", "")),
+        files({"web-server.env": "«»NODE_ENV=production\nEMBEDDED_JOB_WORKER=true\n"}),
+    ],
 )
-def unset_flag(service: ServiceView) -> Iterator[Report]:
-    """A flag that is not set falls back to a default, and the default may be on: that is how the guide's second ghost began."""
-    if not service.is_app or not service.complete or service.kind == "config":
+def unset_flag(service: Service) -> Iterator[Report]:
+    """Code that reads `process.env.SCHEDULE_DAEMON_ENABLED !== 'false'` starts a daemon when the variable is missing.
+    Every web, daemon and worker service says both flags aloud.
+    """
+    system = service.system
+    if system.kind == CONFIG or not service.is_app or not service.complete:
         return
-    for flag in FLAGS:
-        if flag in service.env:
+    if system.kind != PROFILE and not any(name in service.env for name in _known.OURS):
+        return
+    for flag in (DAEMON_FLAG, WORKER_FLAG):
+        if flag in service.env or (system.kind == ENV and not _owes(service, flag)):
             continue
-        value = "true" if flag == DAEMON_FLAG and service.role == "daemon" else "false"
-        hint = f"add `{flag}: {value}`" if service.kind != "env" else f"add `{flag}={value}`"
+        meant = "true" if flag == DAEMON_FLAG and service.role == "daemon" else "false"
         yield Report(
-            service.missing(),
-            f"`{service.name}` does not set {flag}; unset may mean on",
-            hint,
-            service.name,
-            flag,
-            fix=added_variable(service, flag, value, f"set {flag} to {value} in {service.name}"),
+            service.missing,
+            f"{flag} is not set in `{service.name}`: unset may mean on",
+            f'set {flag} to "{meant}" in `{service.name}`',
+            service=service.name,
+            variable=flag,
+            fix=fix(f"set {flag} to {meant}", service.insert(flag, meant, env=True)),
         )
+
+
+def _owes(service: Service, flag: str) -> bool:
+    """A .env file may be one of several: it owes the daemon's flag as soon as it speaks of jobs, the worker's never."""
+    return flag == DAEMON_FLAG
 
 
 @rule(
     "DK104",
     Severity.ERROR,
-    on="service",
-    cure="Give the daemon one replica in one region.",
-    bad=[
-        swap("guard: lease", "guard: lease\n    replicas: 2"),
-        swap("guard: lease", "guard: lease\n    replicas: {us-west2: 1, europe-west4-drams3a: 1}"),
-    ],
-    good=[swap("guard: lease", "guard: lease\n    replicas: 1")],
+    of=Service,
+    title="the daemon has more than one replica or region",
     fix="safe",
+    good=[profile()],
+    bad=[
+        profile(("schedule-daemon|guard: lease", "guard: lease\n    replicas: «2»")),
+        profile(
+            (
+                "schedule-daemon|guard: lease",
+                "guard: lease\n    replicas: {us-west2: 1, «europe-west4-drams3a»: 1}",
+            )
+        ),
+    ],
 )
-def daemon_with_replicas(service: ServiceView) -> Iterator[Report]:
-    """Every replica of a daemon is a daemon: two replicas, or two regions, are two daemons."""
-    if not (service.role == "daemon" or service.runs_daemon) or service.total_replicas <= 1:
+def replicated_scheduler(service: Service) -> Iterator[Report]:
+    """Each replica is a daemon of its own. With a lease the others only stand by, and cost; without one they
+    schedule.
+    """
+    if not service.runs_daemon or service.replicas <= 1 or service.system.kind == ENV:
         return
-    replicas = service.get("replicas")
-    place = service.at("replicas")
-    fix = replacement("one replica", place, "1") if isinstance(replicas, int) else None
-    if isinstance(replicas, dict) and replicas and place.end_line == place.line and place.end_column > place.column + 1:
-        fix = replacement("one replica in the first region", place, f"{{{next(iter(replicas))}: 1}}")
-    where = f"in {len(replicas)} regions" if isinstance(replicas, dict) and len(replicas) > 1 else "as replicas"
+    edits = () if service.regions else service.remove("replicas")
     yield Report(
-        place,
-        f"`{service.name}` is a schedule daemon and would run {service.total_replicas} times {where}",
-        "set replicas to 1",
-        service.name,
-        fix=fix if service.kind == "profile" else None,
+        service.replicas_place,
+        f"`{service.name}` runs the schedule daemon with {service.replicas} replicas"
+        + (f" in {len(service.regions)} regions" if len(service.regions) > 1 else ""),
+        "run one replica in one region",
+        service=service.name,
+        fix=fix("run one replica", edits),
     )
 
 
 @rule(
     "DK105",
     Severity.WARNING,
-    on="service",
-    cure="Declare what keeps a second daemon out: `guard: lease`, or a volume.",
-    bad=[swap("guard: lease", "guard: none"), swap("    guard: lease\n", "")],
-    good=[
-        swap("guard: lease", "guard: lease"),
-        swap("guard: lease", "guard: volume\n    volume: {mount: /guard, size_mb: 1}"),
-    ],
+    of=Service,
+    title="nothing keeps a second daemon from scheduling",
     fix="unsafe",
-    kinds=("profile",),
+    good=[
+        profile(),
+        profile(("schedule-daemon|    guard: lease", "    volume: {mount: /guard}")),
+        profile(("schedule-daemon|guard: lease", "guard: recreate")),
+    ],
+    bad=[profile(("schedule-daemon|guard: lease", "guard: «none»"))],
 )
-def daemon_without_guard(service: ServiceView) -> Iterator[Report]:
-    """During every deploy Railway runs the old and the new copy at once, and it may redeploy at any time.
-
-    Only a lease in the database or a volume (Railway never mounts it twice) keeps the second daemon from scheduling.
+def unguarded_scheduler(service: Service) -> Iterator[Report]:
+    """On Railway the new deployment starts before the old one stops, so for seconds or minutes there are two. Only the
+    database (a lease), a volume, or stopping first keeps the second one from scheduling.
     """
-    if service.role != "daemon" or "volume" in service.settings:
+    if service.system.kind != PROFILE or not service.runs_daemon or service.setting("volume"):
         return
-    guard = service.get("guard")
+    guard = service.text("guard")
     if guard in ("lease", "recreate"):
         return
-    if guard == "volume":
-        message, hint = (
-            f"`{service.name}` is guarded by a volume that it does not have",
-            "add `volume: {mount: /guard}`",
-        )
-    else:
-        message = f"nothing keeps a second `{service.name}` from scheduling during a deploy"
-        hint = "write `guard: lease` when the application takes one, else add a volume"
-    place = service.at("guard")
-    yield Report(place, message, hint, service.name, fix=_volume(service, guard))
-
-
-def _volume(service: ServiceView, guard: object) -> Fix | None:
-    role = service.settings.get("role")
-    if role is None or role.key.path != service.path or role.key.line <= service.place.line:
-        return None
-    indent = " " * (role.key.column - 1)
-    after = (role.place.line + 1, 1)
-    edits = [Edit(service.path, after, after, f"{indent}volume: {{mount: /guard, size_mb: 1}}\n")]
-    if guard is None:
-        edits = [Edit(service.path, after, after, f"{indent}guard: volume\n{edits[0].text}")]
-    elif guard != "volume":
-        place = service.at("guard")
-        edits.append(Edit(place.path, (place.line, place.column), (place.end_line, place.end_column), "volume"))
-    return Fix("guard it with a volume of 1 MB", tuple(edits), safe=False)
+    entry = service.setting("guard")
+    edits = (*service.insert("volume", "{mount: /guard}"),)
+    if entry and edits:
+        edits = (*service.replace("guard", "volume"), *edits)
+    missing = "asks for a volume and has none" if guard == "volume" else "has no guard"
+    yield Report(
+        entry.value.place if entry else service.key,
+        f"`{service.name}` {missing}: two daemons may schedule during a deploy",
+        "declare `guard: lease` if the daemon takes a lease in the database, else give it a volume",
+        service=service.name,
+        fix=fix("add a volume, Railway's own lock", edits, safe=False),
+    )
 
 
 @rule(
     "DK106",
     Severity.ERROR,
-    on="system",
-    cure="Set EMBEDDED_JOB_WORKER to false in the daemon.",
-    bad=[swap("EMBEDDED_JOB_WORKER: false", "EMBEDDED_JOB_WORKER: true")],
-    good=[swap("EMBEDDED_JOB_WORKER: false", "EMBEDDED_JOB_WORKER: false")],
+    of=Service,
+    title="a job worker runs inside the daemon",
     fix="safe",
+    good=[profile()],
+    bad=[
+        profile(("schedule-daemon|EMBEDDED_JOB_WORKER: false", "EMBEDDED_JOB_WORKER: «true»")),
+        files({"schedule-daemon.env": "SCHEDULE_DAEMON_ENABLED=true\nEMBEDDED_JOB_WORKER=«true»\n"}),
+    ],
 )
-def worker_in_the_daemon(system: System) -> Iterator[Report]:
-    """A daemon that also works on jobs misses its schedules while a job runs, and is a worker nobody counted."""
-    dedicated = any(service.role == "daemon" for service in system.services.values())
-    for service in system.services.values():
-        if not service.embeds_worker or not (service.role == "daemon" or (service.runs_daemon and not dedicated)):
-            continue
-        value = service.env[WORKER_FLAG]
-        yield Report(
-            value.place,
-            f"`{service.name}` is the schedule daemon and would also run an embedded job worker",
-            f"set {WORKER_FLAG} to false",
-            service.name,
-            WORKER_FLAG,
-            fix=replacement("turn the embedded worker off", value.place, value.quoted("false")),
-        )
+def worker_in_scheduler(service: Service) -> Iterator[Report]:
+    """A long job delays the schedules, a crashing one stops them, and nobody looks for a worker there."""
+    if not service.runs_daemon or not service.embeds_worker:
+        return
+    if service.role != "daemon" and the_daemon(service.system) is not service:
+        return
+    others = [other for other in service.system.workers if other is not service]
+    yield Report(
+        service.env[WORKER_FLAG].place,
+        f"`{service.name}` runs the schedule daemon and a job worker in one process",
+        f'set {WORKER_FLAG} to "false" in `{service.name}`',
+        service=service.name,
+        variable=WORKER_FLAG,
+        fix=fix("switch the embedded worker off", service.set_env(WORKER_FLAG, "false"))
+        if others or service.system.kind == ENV
+        else None,
+    )
 
 
 @rule(
     "DK107",
     Severity.WARNING,
-    on="system",
-    cure="Turn the embedded worker off, or declare the number of workers in `expect.job_worker`.",
-    bad=[swap("database:\n", _WORKER)],
-    good=[swap("database:\n", _WORKER, "  max_connections: 151", "  max_connections: 151\nexpect: {job_worker: 2}")],
+    of=System,
+    title="an embedded and a dedicated worker, and the profile does not say so",
     fix="unsafe",
-    kinds=("profile", "env"),
+    good=[
+        profile(worker=True),
+        profile(
+            ("web-server|EMBEDDED_JOB_WORKER: false", "EMBEDDED_JOB_WORKER: true"),
+            ("EMBEDDED_JOB_WORKER: true", "EMBEDDED_JOB_WORKER: true\n      JOB_WORKER_POLL_INTERVAL_MS: 5000"),
+            ("services:", "expect: {job_worker: 2}\nservices:"),
+            worker=True,
+        ),
+    ],
+    bad=[
+        profile(
+            ("web-server|EMBEDDED_JOB_WORKER: false", "EMBEDDED_JOB_WORKER: «true»"),
+            worker=True,
+        )
+    ],
 )
-def two_kinds_of_worker(system: System) -> Iterator[Report]:
-    """An embedded worker beside a dedicated one is easily forgotten: jobs then run where nobody looks."""
-    dedicated = [service for service in system.services.values() if service.role == "worker"]
-    if not dedicated or system.get("expect.job_worker") == system.worker_count:
+def undeclared_second_worker(system: System) -> Iterator[Report]:
+    """The usual cause is a worker that moved to its own service while the old one was left on: it goes on taking
+    jobs with the web server's memory. Say it in `expect: {job_worker: N}` when it is meant.
+    """
+    embedded = [service for service in system.services if service.embeds_worker and service.role != "daemon"]
+    dedicated = [service for service in system.services if service.role == "worker"]
+    if not embedded or not dedicated or system.declared_workers or system.kind in (CONFIG, ENV):
         return
-    for service in system.services.values():
-        if not service.embeds_worker or service.role == "daemon":
-            continue
-        value = service.env[WORKER_FLAG]
+    for service in embedded:
         yield Report(
-            value.place,
-            f"`{service.name}` runs an embedded job worker beside the dedicated `{dedicated[0].name}`",
-            f"set {WORKER_FLAG} to false here, or declare `expect: {{job_worker: {system.worker_count}}}`",
-            service.name,
-            WORKER_FLAG,
-            tuple(related(other, other.at("role"), "the dedicated worker `{service}`") for other in dedicated),
-            replacement("turn the embedded worker off", value.place, value.quoted("false"), safe=False),
+            service.env[WORKER_FLAG].place,
+            f"`{service.name}` embeds a job worker although `{dedicated[0].name}` is one",
+            f'set {WORKER_FLAG} to "false" in `{service.name}`, or declare both with '
+            f"`expect: {{job_worker: {sum(worker.replicas for worker in system.workers)}}}`",
+            service=service.name,
+            variable=WORKER_FLAG,
+            related=related(*((worker.key, "a worker of its own") for worker in dedicated)),
+            fix=fix("switch the embedded worker off", service.set_env(WORKER_FLAG, "false"), safe=False),
         )
 
 
 @rule(
     "DK108",
     Severity.ERROR,
-    on="system",
-    cure="Turn EMBEDDED_JOB_WORKER on in the web service, or add a service of role worker.",
-    bad=[swap("EMBEDDED_JOB_WORKER: true", "EMBEDDED_JOB_WORKER: false")],
-    good=[swap("EMBEDDED_JOB_WORKER: true", "EMBEDDED_JOB_WORKER: true")],
-    kinds=("profile", "iac"),
+    of=System,
+    title="no job worker anywhere",
+    good=[profile(), profile(worker=True)],
+    bad=[
+        profile(
+            ("web-server|EMBEDDED_JOB_WORKER: true", "EMBEDDED_JOB_WORKER: «false»"),
+            ("      JOB_WORKER_POLL_INTERVAL_MS: 30000\n", ""),
+        )
+    ],
 )
 def no_worker(system: System) -> Iterator[Report]:
-    """Without a worker jobs stay QUEUED for ever, while every service looks healthy."""
-    if not system.complete or not system.apps or system.workers or system.get("expect.job_worker") == 0:
+    """Jobs are queued and nobody takes them: they wait for ever, and every page looks healthy."""
+    if system.kind in (CONFIG, ENV) or not system.closed or not system.speaks_of_jobs:
         return
-    if any(not service.complete for service in system.apps):
+    if system.workers or system.expect_workers == 0:
         return
-    flagged = [service for service in system.apps if WORKER_FLAG in service.env]
-    if system.kind == "iac" and not flagged:
+    if any(service.is_app and WORKER_FLAG not in service.env and not service.complete for service in system.services):
         return
-    web = next((service for service in flagged if service.role == "web"), None)
-    place = web.env[WORKER_FLAG].place if web else system.services_place
+    if any(WORKER_FLAG in s.env and not s.env[WORKER_FLAG].literal for s in system.services):
+        return
+    if system.kind == IAC and not any(WORKER_FLAG in service.env for service in system.services):
+        return
+    web = next((service for service in system.services if service.role == "web" and WORKER_FLAG in service.env), None)
+    others = [s.env[WORKER_FLAG] for s in system.services if s is not web and WORKER_FLAG in s.env]
     yield Report(
-        place,
-        "no service works on jobs: they would be queued for ever",
-        f"set {WORKER_FLAG} to true in the web service, or add a service of role worker",
-        web.name if web else None,
-        WORKER_FLAG if web else None,
+        web.env[WORKER_FLAG].place if web else Place(system.path),
+        "no service works on jobs: every job would stay queued for ever",
+        f'set {WORKER_FLAG} to "true" in the web service, or add a service with `role: worker`',
+        service=web.name if web else None,
+        variable=WORKER_FLAG if web else None,
+        related=related(*((flag.place, "off here") for flag in others)),
     )
 
 
 @rule(
     "DK109",
     Severity.ERROR,
-    on="system",
-    cure="Declare the workers in `expect.job_worker`, or give them a service of their own.",
-    bad=[swap("replicas: 1", "replicas: 3")],
+    of=Service,
+    title="an embedded worker in every replica, and the profile expects one",
     good=[
-        swap("replicas: 1", "replicas: 3", "  max_connections: 151", "  max_connections: 151\nexpect: {job_worker: 3}")
+        profile(),
+        profile(
+            ("web-server|draining_seconds: 30", "draining_seconds: 30\n    replicas: 3"),
+            ("services:", "expect: {job_worker: 3}\nservices:"),
+        ),
     ],
-    kinds=("profile",),
+    bad=[profile(("web-server|draining_seconds: 30", "draining_seconds: 30\n    replicas: «3»"))],
 )
-def embedded_worker_with_replicas(system: System) -> Iterator[Report]:
-    """Each replica of a web service with an embedded worker is one more worker."""
-    expected = system.get("expect.job_worker")
-    if expected == system.worker_count:
+def replicated_embedded_worker(service: Service) -> Iterator[Report]:
+    """The worker lives in the web process, so three replicas are three workers. Declare the number in
+    `expect: {job_worker: N}` when it is meant.
+    """
+    system = service.system
+    if not service.embeds_worker or service.replicas <= 1 or system.declared_workers or system.kind in (CONFIG, ENV):
         return
-    for service in system.services.values():
-        if not service.embeds_worker or service.role == "daemon" or service.total_replicas <= 1:
-            continue
-        said = "one worker is expected" if expected is None else f"`expect.job_worker` says {expected}"
-        also: tuple[tuple[Place, str], ...] = ((service.env[WORKER_FLAG].place, "each replica embeds a worker"),)
-        yield Report(
-            service.at("replicas"),
-            f"`{service.name}` would run {service.total_replicas} embedded job workers, one a replica; {said}",
-            f"declare `expect: {{job_worker: {system.worker_count}}}`, or move the worker to a service of its own",
-            service.name,
-            related=tuple(related(service, place, message) for place, message in also),
-        )
+    total = sum(worker.replicas for worker in system.workers)
+    said = system.expect_workers if system.expect_workers is not None else "no number"
+    yield Report(
+        service.replicas_place,
+        f"`{service.name}` has {service.replicas} replicas, each with an embedded job worker; "
+        f"the profile expects {said}",
+        f"declare `expect: {{job_worker: {total}}}`, or move the worker to a service of its own",
+        service=service.name,
+        related=related((service.env[WORKER_FLAG].place, "the worker is switched on here")),
+    )
 
 
 @rule(
     "DK110",
     Severity.ERROR,
-    on="system",
-    cure="Delete the forgotten copy.",
-    bad=[swap("database:\n", _COPY)],
-    good=[swap("database:\n", _COPY.replace("scheduleDaemon.js", "mailer.js"))],
-)
-def copied_daemon(system: System) -> Iterator[Report]:
-    """Two services with the daemon's start command are two daemons, whatever the flags say: usually a renamed copy."""
-    daemons = [service for service in system.services.values() if service.role == "daemon" and service.start]
-    seen: set[tuple[str, str]] = set()
-    for daemon in daemons:
-        for other in system.services.values():
-            pair = (min(daemon.name, other.name), max(daemon.name, other.name))
-            # The daemon that runs web's command, or web that runs the daemon's, is DK601's.
-            if other is daemon or other.role == "web" or pair in seen or not same_process(daemon, other):
-                continue
-            seen.add(pair)
-            yield Report(
-                other.at("start"),
-                f"`{other.name}` has the start command of the schedule daemon `{daemon.name}`",
-                f"delete `{other.name}` when it is a forgotten copy, else give it a command of its own",
-                other.name,
-                related=(related(daemon, daemon.at("start"), "the daemon `{service}`"),),
+    of=System,
+    title="two services start the daemon's command",
+    good=[profile()],
+    bad=[
+        profile(
+            (
+                "  schedule-daemon:",
+                """  daemon:
+    role: other
+    source: {repo: acme/app}
+    start: «node backend/dist/scheduleDaemon.js»
+  schedule-daemon:""",
             )
-
-
-def same_process(first: ServiceView, second: ServiceView) -> bool:
-    """Whether two services start the same program from the same source."""
-    return (
-        bool(first.start)
-        and bare(first.start) == bare(second.start)
-        and all(
-            first.get(key) == second.get(key) or None in (first.get(key), second.get(key))
-            for key in ("source.repo", "source.image", "source.root")
         )
+    ],
+)
+def copied_scheduler(system: System) -> Iterator[Report]:
+    """A forgotten copy of the daemon under another name: it starts the same process, whatever its flags say."""
+    keeper = the_daemon(system)
+    command = keeper.start if keeper else None
+    if keeper is None or not command or system.kind == CONFIG:
+        return
+    starts_web = _commands.meaning(command, _commands.root_of(keeper), system.around)
+    for copy in system.services:
+        if copy is keeper or not copy.start or _commands.normal(copy.start) != _commands.normal(command):
+            continue
+        if _origin(copy) != _origin(keeper) or (starts_web and starts_web.role == "web"):
+            continue
+        if copy.role == "web" and starts_web is None:
+            continue  # one command for all, steered by flags
+        yield Report(
+            copy.settings["start"].value.place,
+            f"`{copy.name}` starts the same command as the daemon `{keeper.name}`: a forgotten copy",
+            f"delete `{copy.name}`, or give it its own command",
+            service=copy.name,
+            related=related((keeper.settings["start"].value.place, f"the daemon's own in `{keeper.name}`")),
+        )
+
+
+def _origin(service: Service) -> tuple[str | None, ...]:
+    return tuple(service.text(name) for name in ("source.repo", "source.image", "source.root"))
+
+
+@rule(
+    "DK111",
+    Severity.ERROR,
+    of=Variables,
+    title="a literal database address that preview environments copy",
+    fix="unsafe",
+    good=[profile()],
+    bad=[
+        profile(("DATABASE_URL: ${{MySQL.MYSQL_URL}}", "DATABASE_URL: «mysql://app@db.acme.dev:3306/app»")),
+    ],
+)
+def copied_database_address(variables: Variables) -> Iterator[Report]:
+    """Railway copies variables into pull-request and duplicated environments. A reference leads to that environment's
+    own database, a literal leads to production: its daemon then works on production data.
+    """
+    if variables.laptop or variables.example or (variables.kind == ENV and not variables.name):
+        return
+    for variable in variables:
+        if not variable.literal or not _known.DATABASE_SCHEME.match(variable.text) or not _remote(variable.text):
+            continue
+        database = variables.service.system.database if variables.service else None
+        edits: tuple[Edit, ...] = ()
+        if database and variables.service and variable.text.lower().startswith(("mysql", "mariadb")):
+            edits = variables.service.set_env(variable.name, f"${{{{{database}.MYSQL_URL}}}}")
+        yield Report(
+            variable.place,
+            f"{variable.name} is a literal database address: pull-request environments would copy it and work "
+            "on this database",
+            f"use a reference such as ${{{{{database or 'MySQL'}.MYSQL_URL}}}}",
+            variable=variable.name,
+            fix=fix("use a reference", edits, safe=False),
+        )
+
+
+_HOST = re.compile(r"[a-z0-9+]+://(?:[^@/]*@)?(\[[^\]]*\]|[^:/?,]*)", re.IGNORECASE)
+_LOCAL = frozenset(
+    {"localhost", "127.0.0.1", "[::1]", "0.0.0.0", "host.docker.internal", "db", "mysql", "postgres", ""}
+)
+
+
+def _remote(url: str) -> bool:
+    host = _HOST.match(url)
+    name = host[1].lower() if host else ""
+    return name not in _LOCAL and not name.startswith(("<", "$", "example."))
+
+
+_MANAGERS = frozenset(
+    {
+        "pm2",
+        "pm2-runtime",
+        "forever",
+        "concurrently",
+        "foreman",
+        "honcho",
+        "overmind",
+        "hivemind",
+        "npm-run-all",
+        "run-p",
+    }
+)
+
+
+@rule(
+    "DK112",
+    Severity.ERROR,
+    of=Service,
+    title="the web server's command starts the daemon too",
+    good=[
+        profile(),
+        profile(("node backend/dist/index.js", "pm2-runtime backend/dist/index.js")),
+        profile(("node backend/dist/index.js", "npm run build:assets && node backend/dist/index.js")),
+    ],
+    bad=[
+        profile(("node backend/dist/index.js", "«pm2 start ecosystem.config.js»")),
+        profile(("node backend/dist/index.js", "«node backend/dist/index.js & node backend/dist/scheduleDaemon.js»")),
+    ],
+)
+def scheduler_behind_web(service: Service) -> Iterator[Report]:
+    """A process manager or a single `&` starts several processes in one container: the daemon runs once for each web
+    replica, is invisible to Railway, and doubles at every `pm2 restart`.
+    """
+    start = service.start
+    if not start or service.role not in ("web", "") or service.system.kind == ENV:
+        return
+    found = started_behind(start, _commands.root_of(service), service)
+    if found is None:
+        return
+    yield Report(
+        service.settings["start"].value.place,
+        f"`{service.name}` {found}",
+        "start one process in each service: the daemon belongs in a service of its own",
+        service=service.name,
     )
 
 
-def bare(start: str) -> str:
-    """A start command without the words that change nothing: ``exec``."""
-    return " ".join(word for word in start.split() if word != "exec")
+def started_behind(command: str, root: str, service: Service) -> str | None:
+    """What a command starts besides the web server, in words; None when there is nothing to say."""
+    around = service.system.around
+    unfolded = _commands.unfolded(command, root, around)
+    for index, part in enumerate(unfolded):
+        if part.joint == "&" and index + 1 < len(unfolded):
+            either = (_commands.part_meaning(part), _commands.part_meaning(unfolded[index + 1]))
+            if any(each and each.role == "daemon" for each in either):
+                return "starts the schedule daemon in the background of the web server"
+        program = part.program if part.program not in ("npx", "pnpx", "bunx") else "".join(part.words[1:2])
+        if program in _MANAGERS:
+            said = _managed(program, part, root, service)
+            if said:
+                return said
+    return None
+
+
+def _managed(program: str, part: _commands.Part, root: str, service: Service) -> str | None:
+    around = service.system.around
+    words = [word for word in part.words[1:] if not word.startswith("-")]
+    text = " ".join(words)
+    if program in ("pm2", "pm2-runtime", "forever"):
+        config = next(
+            (word for word in words if "ecosystem" in word or word.endswith((".config.js", ".config.cjs", ".json"))),
+            None,
+        )
+        if config is None:
+            return "starts the daemon through a process manager" if _speaks_of_daemon(text) else None
+        content = _beside(around.texts, root, config)
+        if content is None or _speaks_of_daemon(content):
+            return f"starts everything in {config} through {program}, the daemon too"
+        return None
+    if program in ("foreman", "honcho", "overmind", "hivemind"):
+        processes = around.procfiles.get(root, around.procfiles.get(""))
+        chosen = [word for word in words if word not in ("start", "s")]
+        if chosen:
+            return f"starts the daemon through {program}" if any(_speaks_of_daemon(word) for word in chosen) else None
+        if processes is None or any(_speaks_of_daemon(f"{name} {command}") for name, command, _ in processes):
+            return f"starts every process of the Procfile through {program}, the daemon too"
+        return None
+    return f"starts the daemon through {program}" if _speaks_of_daemon(text) else None
+
+
+_DAEMON_WORDS = re.compile(r"daemon|schedul|cron\b|clock|beat\b", re.IGNORECASE)
+
+
+def _speaks_of_daemon(text: str) -> bool:
+    return bool(_DAEMON_WORDS.search(text))
+
+
+def _beside(texts: dict[str, str], root: str, name: str) -> str | None:
+    for candidate in (posixpath.normpath(posixpath.join(root, name)), posixpath.normpath(name)):
+        if candidate in texts:
+            return texts[candidate]
+    return None
+
+
+@rule(
+    "DK113",
+    Severity.WARNING,
+    of=System,
+    title="the daemon deploys on every push while others wait",
+    fix="unsafe",
+    good=[profile(), profile(("schedule-daemon|guard: lease", "guard: lease\n    autodeploy: after_ci"))],
+    bad=[profile(("schedule-daemon|guard: lease", "guard: lease\n    autodeploy: «on_push»"))],
+)
+def unordered_scheduler(system: System) -> Iterator[Report]:
+    """deploykit stops the old daemon before the new one starts and waits for its health; a push goes around that
+    order and deploys untested code to the one service that must not double.
+    """
+    if system.kind not in (PROFILE, IAC):
+        return
+    ordered = any(s.text("autodeploy") in ("after_ci", "off") for s in system.apps if not s.runs_daemon)
+    for service in system.daemons:
+        entry = service.setting("autodeploy")
+        said = service.text("autodeploy")
+        if said != "on_push" and (said is not None or not ordered or not service.setting("source.repo")):
+            continue
+        edits = service.replace("autodeploy", "off") if entry else service.insert("autodeploy", "off")
+        yield Report(
+            entry.value.place if entry else service.key,
+            f"`{service.name}` runs the schedule daemon and deploys on every push",
+            "use `autodeploy: after_ci`, or `off` and deploy it with deploykit",
+            service=service.name,
+            fix=fix("let deploykit deploy it", edits, safe=False),
+        )
+
+
+@rule(
+    "DK114",
+    Severity.WARNING,
+    of=Variables,
+    title="a heartbeat that is too rare to tell life from death",
+    good=[profile(("NODE_ENV: production", "NODE_ENV: production\n      HEARTBEAT_INTERVAL_MS: 15000"))],
+    bad=[
+        profile(("NODE_ENV: production", "NODE_ENV: production\n      HEARTBEAT_INTERVAL_MS: «3600000»")),
+        profile(
+            (
+                "schedule-daemon|NODE_ENV: production",
+                "NODE_ENV: production\n      HEARTBEAT_INTERVAL_MS: «${{SCHEDULE_POLL_INTERVAL_MS}}»",
+            )
+        ),
+    ],
+)
+def rare_heartbeat(variables: Variables) -> Iterator[Report]:
+    """With one beat per hourly poll a dead daemon looks alive for an hour. Beats have their own timer: every 10 to 30
+    seconds, whatever the poll interval.
+    """
+    variable = variables.get(HEARTBEAT)
+    if variable is None or not variable.readable:
+        return
+    text = variable.text.strip()
+    tied = re.search(rf"\b({DAEMON_POLL}|{WORKER_POLL})\b", text) if "${" in text else None
+    if tied:
+        message = f"{HEARTBEAT} is tied to {tied[1]}: it must not depend on how often the process polls"
+    elif text.isdigit() and 60_000 < int(text[:15]) <= _known.LARGEST_TIMER_MS:
+        message = f"{HEARTBEAT} is {text} ms: a dead process would look alive for more than a minute"
+    else:
+        return
+    yield Report(variable.place, message, "write 10000 to 30000, or leave it out", variable=HEARTBEAT)

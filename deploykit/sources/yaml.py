@@ -192,7 +192,10 @@ def _refuse_deep_nesting(loader_class: Any, text: str) -> None:
                 depth += 1
                 if depth > MAX_DEPTH:
                     raise yaml.composer.ComposerError(
-                        None, None, f"nested more than {MAX_DEPTH} levels deep", event.start_mark  # type: ignore[arg-type]
+                        None,
+                        None,
+                        f"nested more than {MAX_DEPTH} levels deep",
+                        event.start_mark,  # type: ignore[arg-type]
                     )
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
