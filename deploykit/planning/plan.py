@@ -108,24 +108,24 @@ def _steps(decision: Decision, number: int) -> list[Step]:
                 for index, service in enumerate(services)
             ]
         case Deploy(service, why):
-            return [Step(number, "deploy", service, why, "its new deployment is healthy")]
+            return [Step(number, "deploy", service, why, "wait until its new deployment is healthy")]
         case Stop(service, _, why):
-            return [Step(number, "stop", service, why, "its process is gone")]
+            return [Step(number, "stop", service, why, "wait until its process is gone")]
         case Delete(service, why):
-            return [Step(number, "delete", service, why, "its process is gone")]
+            return [Step(number, "delete", service, why, "wait until its process is gone")]
     return []
 
 
 def _commit_gate(services: tuple[str, ...], index: int, number: int) -> str:
     """All services of one commit go together; the next step waits for the last of them."""
     last = index == len(services) - 1
-    return "its new deployment is healthy" if last else f"nothing: one commit with step {number + index + 1}"
+    return "wait until its new deployment is healthy" if last else f"at once: one commit with step {number + index + 1}"
 
 
 def _gate(wait: Wait) -> str:
     if "gone" in wait.why or "beats" in wait.why:
-        return f"every process of {wait.service}'s old deployment is gone, by Railway and by heartbeat"
-    return "every new deployment is healthy"
+        return f"wait until every process of {wait.service}'s old deployment is gone, by Railway and by heartbeat"
+    return "wait until every new deployment is healthy"
 
 
 def _imagine(now: Observation, target: Target, decision: Decision) -> Observation:

@@ -58,5 +58,5 @@ def _steps(plan: Plan) -> Iterator[str]:
     for step in plan.steps:
         yield f"  {step.number}. {step.action} {step.service}".rstrip()
         yield f"     because {step.why}"
-        yield f"     next only when {step.gate}"
+        yield f"     then {step.gate}"
     yield ""
