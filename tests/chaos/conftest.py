@@ -14,10 +14,11 @@ import pytest
 from runtime.db import Database, connect
 from runtime.migrations import migrate
 from tests.chaos.processes import Fleet, fleet
-from tests.mysql.fixtures import SERVERS, clean, server, the_server
+from tests.mysql.fixtures import SERVERS, clean, the_server
 from tests.mysql.server import Server
 
-__all__ = ["server"]
+on_servers = pytest.mark.parametrize("url", SERVERS, indirect=True)
+"""For faults that SQLite, being a file, cannot have."""
 
 EFFECTS = "CREATE TABLE IF NOT EXISTS Effect (jobId VARCHAR(191) NOT NULL, attempt INT NOT NULL)"
 
@@ -37,11 +38,6 @@ def prepared(server: Server) -> str:
     return plain_url(server)
 
 
-@pytest.fixture
-def server_url(server: Server) -> str:
-    return prepared(server)
-
-
 @pytest.fixture(params=["sqlite", *SERVERS])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param != "sqlite":
@@ -54,15 +50,19 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def db(request: pytest.FixtureRequest) -> Iterator[Database]:
+def server(request: pytest.FixtureRequest, url: str) -> Server:
+    """The server behind `url`; for tests marked `on_servers`."""
+    return the_server(request.node.callspec.params["url"])
+
+
+@pytest.fixture
+def db(url: str) -> Iterator[Database]:
     """The test's own, undisturbed connection."""
-    name = "server_url" if "server_url" in request.fixturenames else "url"
-    with connect(request.getfixturevalue(name)) as db:
+    with connect(url) as db:
         yield db
 
 
 @pytest.fixture
-def machines(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
-    name = "server_url" if "server_url" in request.fixturenames else "url"
-    with fleet(request.getfixturevalue(name), tmp_path) as started:
+def machines(url: str, tmp_path: Path) -> Iterator[Fleet]:
+    with fleet(url, tmp_path) as started:
         yield started

@@ -8,13 +8,16 @@ import pytest
 
 from runtime import jobs
 from runtime.db import Database, Unreachable, connect
-from tests.chaos.conftest import plain_url
+from tests.chaos.conftest import on_servers, plain_url
 from tests.chaos.proxy import Fate, Proxy
 from tests.mysql.server import Server
 
 
+pytestmark = on_servers
+
+
 @pytest.fixture
-def proxy(server: Server, server_url: str) -> Iterator[Proxy]:
+def proxy(server: Server) -> Iterator[Proxy]:
     with Proxy(server.port) as proxy:
         yield proxy
 
