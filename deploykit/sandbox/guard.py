@@ -87,17 +87,17 @@ def end_descendants(keep: frozenset[int] = frozenset(), patience_seconds: float 
 
 
 def handles_terminate(pid: int) -> bool:
-    """Whether the process catches SIGTERM.
+    """Whether SIGTERM reaches the process: it catches the signal, or blocks it in order to wait for it.
 
-    Process 1 of a container has no default action: without a handler SIGTERM changes nothing and only SIGKILL ends it
+    Process 1 of a container has no default action: without either SIGTERM changes nothing and only SIGKILL ends it
     (Railway docs: Node.js SIGTERM handling).
     """
     try:
         with open(f"/proc/{pid}/status", encoding="latin-1") as status:
-            caught = next((line for line in status if line.startswith("SigCgt:")), "SigCgt: 0")
+            masks = [int(line.split()[1], 16) for line in status if line.startswith(("SigCgt:", "SigBlk:"))]
     except OSError:
         return not _LINUX
-    return bool(int(caught.split()[1], 16) & (1 << (signal.SIGTERM - 1)))
+    return any(mask & (1 << (signal.SIGTERM - 1)) for mask in masks)
 
 
 def _exit_code(status: int) -> int:

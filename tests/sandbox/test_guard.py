@@ -97,9 +97,12 @@ def _ended(sandbox: Sandbox) -> bool:
 
 def test_a_process_without_a_sigterm_handler_is_recognised() -> None:
     listening = "import signal,time; signal.signal(15, lambda *_: None); print('up', flush=True); time.sleep(60)"
-    for code, expected in ((listening, True), ("import time; print('up', flush=True); time.sleep(60)", False)):
+    waiting = "import signal,time; signal.pthread_sigmask(0, [15]); print('up', flush=True); time.sleep(60)"
+    deaf = "import time; print('up', flush=True); time.sleep(60)"
+    for code, expected in ((listening, True), (waiting, True), (deaf, False)):
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            assert guard.handles_terminate(process.pid) is expected
+            handles = guard.handles_terminate(process.pid)
             process.kill()
+            assert handles is expected, code
