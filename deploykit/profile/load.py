@@ -134,14 +134,14 @@ class _Loader:
         if name in (*chain, path.stem):
             message = f"{path.stem} extends itself through {' → '.join((*chain, path.stem, name))}"
             findings.append(_finding("base", message, base.place, "break the circle: one of them must stand alone"))
-            return root, ()
+            return None, ()
         try:
             base_text = self.read(base_path) if "/" not in name and "\\" not in name else None
         except (OSError, UnicodeDecodeError):
             base_text = None
         if base_text is None:
             findings.append(self.unknown_base(path, base))
-            return root, ()
+            return None, ()
         base_tree, bases = self.merged(base_path, base_text, findings, (*chain, path.stem))
         if base_tree is None:
             return None, (name,)
@@ -217,8 +217,10 @@ def _validate(
         seen: set[tuple[Place, str]] = set()
         for problem in error.errors(include_url=False):
             finding = _problem(shown, problem, places)
-            if (finding.place, finding.message) not in seen:
-                seen.add((finding.place, finding.message))
+            # A union (a number, or a map of regions) complains once for each of its members.
+            offence = (finding.place, finding.message.split(" ", 1)[0])
+            if offence not in seen:
+                seen.add(offence)
                 findings.append(finding)
         return None
 

@@ -13,6 +13,7 @@ from datetime import date
 
 from deploykit.findings import Edit, Fix, Place, Related
 from deploykit.rules import _known
+from deploykit.sources.dotenv import DotEnv
 from deploykit.sources.text import Text, edit
 from deploykit.sources.yaml import Entry, Mapping, Node, Plain, Scalar, Sequence
 
@@ -394,7 +395,7 @@ class EnvFile:
 
     text: Text
     variables: Variables
-    parsed: object
+    parsed: DotEnv
 
 
 def _count(node: Node) -> int:

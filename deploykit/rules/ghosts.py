@@ -188,7 +188,7 @@ def unguarded_scheduler(service: Service) -> Iterator[Report]:
     """On Railway the new deployment starts before the old one stops, so for seconds or minutes there are two. Only the
     database (a lease), a volume, or stopping first keeps the second one from scheduling.
     """
-    if service.system.kind != PROFILE or not service.runs_daemon or service.setting("volume"):
+    if service.system.kind != PROFILE or service.setting("volume") or the_daemon(service.system) is not service:
         return
     guard = service.text("guard")
     if guard in ("lease", "recreate"):

@@ -1,0 +1,99 @@
+"""What looks like a secret, and how to speak of a value without showing it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+
+_NAME = re.compile(
+    r"(^|_)(SECRET|SECRETS|PASSWORD|PASSWD|PWD|PASSPHRASE|TOKEN|APIKEY|API_KEY|PRIVATE_KEY|SECRET_KEY|ACCESS_KEY|"
+    r"ENCRYPTION_KEY|SIGNING_KEY|MASTER_KEY|SERVICE_ROLE_KEY|SECRET_KEY_BASE|CREDENTIALS|AUTH_KEY|LICENSE_KEY|PAT|PEPPER)\Z",
+    re.IGNORECASE,
+)
+_PUBLIC = re.compile(
+    r"PUBLIC|PUBLISHABLE|_ID\Z|_SHA\d*\Z|HASH|DIGEST|VERSION|COMMIT|CHECKSUM|_ARN\Z|_URL\Z|_URI\Z|_PATH\Z|_FILE\Z",
+    re.IGNORECASE,
+)
+_SHAPES = (
+    ("a private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
+    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{40,})")),
+    ("an AWS access key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
+    ("a Stripe secret key", re.compile(r"\b(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{10,}")),
+    ("a webhook secret", re.compile(r"\bwhsec_[A-Za-z0-9]{16,}")),
+    ("a Slack token", re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}")),
+    ("an API key", re.compile(r"\bsk-[A-Za-z0-9_-]{20,}")),
+    ("a Google API key", re.compile(r"\bAIza[0-9A-Za-z_-]{35}")),
+    ("a SendGrid key", re.compile(r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}")),
+    ("an npm token", re.compile(r"\bnpm_[A-Za-z0-9]{30,}")),
+    ("a signed token", re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")),
+)
+_URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:([^@\s/]+)@", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    r"<[^<>]*>\Z|\[[^\[\]]*\]\Z|\{\{?[^{}]*\}\}?\Z|(?:x{3,}|\*{3,}|\.{3,}|_{3,}|-{3,})\Z|"
+    r"(?:change[-_ ]?(?:me|this|it)|replace[-_ ]?(?:me|this|with\b)|your[-_ ]|todo\b|fixme\b|tbd\b|placeholder|"
+    r"insert[-_ ]|enter[-_ ]your|example\Z|dummy\Z|put[-_ ]|my[-_](?:secret|password|token|key)\Z|secret[-_]here\Z|set[-_ ](?:me|this|in)\b)",
+    re.IGNORECASE,
+)
+_VARIABLE = re.compile(r"\$\{?\{?[A-Za-z_]|\$\(")
+_HARMLESS = re.compile(r"(?:true|false|null|none|yes|no|on|off|[0-9]{1,6}|[0-9]+(?:ms|s|m|h|d)?)\Z", re.IGNORECASE)
+_BLOB = re.compile(r"[A-Za-z0-9+/=_-]{32,}\Z")
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z", re.IGNORECASE)
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether a value waits to be replaced by a person: ``<your-secret>``, ``changeme``."""
+    return bool(_PLACEHOLDER.match(text.strip()))
+
+
+def url_password(text: str) -> str | None:
+    """The password inside a URL when it is written out."""
+    match = _URL_PASSWORD.search(text)
+    if not match or _VARIABLE.search(match.group(1)) or is_placeholder(match.group(1)):
+        return None
+    return match.group(1)
+
+
+def secret_name(name: str) -> bool:
+    """Whether a variable of this name holds a secret."""
+    return bool(_NAME.search(name)) and not re.search(r"PUBLIC|PUBLISHABLE", name, re.IGNORECASE)
+
+
+def looks_secret(name: str, text: str) -> str | None:
+    """What kind of secret a value is, None when it is none."""
+    stripped = text.strip().strip("\"'")
+    if not stripped or "${{" in stripped or is_placeholder(stripped):
+        return None
+    for words, shape in _SHAPES:
+        if shape.search(stripped):
+            return words
+    if url_password(stripped):
+        return "a URL with its password"
+    if secret_name(name):
+        if _HARMLESS.match(stripped) and not re.search(r"PASSW|PWD", name, re.IGNORECASE):
+            return None
+        if stripped.startswith(("/", "./", "http://", "https://")) or _VARIABLE.match(stripped):
+            return None
+        return "a secret by its name"
+    if _PUBLIC.search(name) or _UUID.match(stripped) or not _BLOB.match(stripped):
+        return None
+    if re.fullmatch(r"[0-9a-f]{32,}|[0-9A-F]{32,}", stripped):
+        return (
+            "a random key"
+            if re.search(r"KEY|SALT|AUTH|SIGN|CRYPT", name, re.IGNORECASE) and _entropy(stripped) > 3
+            else None
+        )
+    mixed = re.search(r"[a-z]", stripped) and re.search(r"[A-Z]", stripped) and re.search(r"[0-9]", stripped)
+    return "a random key" if mixed and _entropy(stripped) >= 4.2 else None
+
+
+def masked(name: str, text: str) -> str:
+    """A value for a message: shown when it is harmless, hidden when name or shape suggests a secret."""
+    if secret_name(name) or looks_secret(name, text) or "://" in text:
+        return "(hidden)"
+    shown = text if len(text) <= 40 else text[:37] + "…"
+    return repr(shown)
+
+
+def _entropy(text: str) -> float:
+    return -sum(count / len(text) * math.log2(count / len(text)) for count in Counter(text).values())
