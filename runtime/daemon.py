@@ -20,7 +20,6 @@ from runtime.wakeup import Wakeup
 
 STANDBY_SECONDS = 5.0
 TRUST_MARGIN_SECONDS = 2.0
-PRUNE_SECONDS = 3600.0
 WHO = "[daemon]"
 
 
@@ -49,7 +48,6 @@ class ScheduleDaemon:
         self._leadership: Leadership | None = None
         self._trusted_until = 0.0
         self._next_check = 0.0
-        self._next_prune = time.monotonic() + 60.0
         self._registered = self._introduced = self._settled_in = self._declared_dead = False
         self._shown = "STANDBY"
 
@@ -166,8 +164,8 @@ class ScheduleDaemon:
                 self._step_down()
                 return 0.0  # to show it, and to stand by
         self._chores()
-        moments = (self._next_check, self._trusted_until, self._next_prune)
-        return max(0.0, min(min(moments) - time.monotonic(), self._reaper.due_in_seconds()))
+        until = min(self._next_check, self._trusted_until) - time.monotonic()
+        return max(0.0, min(until, self._reaper.due_in_seconds()))
 
     def _lead(self) -> bool:
         """Do we lead? If not, try to."""
@@ -283,13 +281,10 @@ class ScheduleDaemon:
         return len(decision.run)
 
     def _chores(self) -> None:
-        """Look for the dead, and tidy up; a system whose workers are all gone still gets honest rows."""
+        """Look for the dead: a system whose workers are all gone still gets honest rows."""
         if self._reaper.due_in_seconds() <= 0 and self._reaper.turn(self._db):
             rescued = Queue(self._db).rescue_orphans()
             log.warning(f"{WHO} ⚠️  declared silent processes dead", rescued_jobs=rescued)
-        if time.monotonic() >= self._next_prune:
-            self._next_prune = time.monotonic() + PRUNE_SECONDS
-            heartbeats.prune(self._db)
 
 
 def _seconds(milliseconds: int) -> str:

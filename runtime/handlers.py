@@ -6,7 +6,6 @@ import importlib
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -197,6 +196,8 @@ TAIL = 2000
 
 def run_command(job: Job, command_line: str | Sequence[str]) -> None:
     """Run a command for a job, in a process group of its own, so that a timeout ends its children too."""
+    import subprocess
+
     process = subprocess.Popen(
         command_line,
         shell=isinstance(command_line, str),
@@ -206,13 +207,13 @@ def run_command(job: Job, command_line: str | Sequence[str]) -> None:
         env={**os.environ, "JOB_ID": job.id, "JOB_NAME": job.name, "JOB_ATTEMPT": str(job.attempt)},
         start_new_session=True,
     )
-    job.on_interrupt(lambda: _end_group(process))
+    job.on_interrupt(lambda: _end_group(process.pid))
     try:
         output, _ = process.communicate(json.dumps(job.payload).encode())
     finally:
         job.on_interrupt(None)
         if process.poll() is None:
-            _end_group(process)
+            _end_group(process.pid)
             process.wait()
     tail = output[-TAIL:].decode(errors="replace").strip()
     if tail:
@@ -223,9 +224,9 @@ def run_command(job: Job, command_line: str | Sequence[str]) -> None:
     raise FailedForGood(problem) if process.returncode == EX_DATAERR else RuntimeError(problem)
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
+def _end_group(pid: int) -> None:
     with suppress(ProcessLookupError):  # it may have ended by itself
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(pid, signal.SIGKILL)
 
 
 def call_http(job: Job, method: str, url: str, headers: dict[str, str], timeout_seconds: int) -> None:

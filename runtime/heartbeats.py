@@ -242,11 +242,12 @@ def _end_process(loop: str) -> None:
 
 
 class Reaper:
-    """Finds processes whose lease has ended, exactly when the first one can have ended."""
+    """Finds processes whose lease has ended, exactly when the first can have ended; forgets those of long ago."""
 
     def __init__(self, identity: Callable[[], Identity]) -> None:
         self._identity = identity
         self._next = 0.0
+        self._next_prune = time.monotonic() + STOPPED_ROWS_KEPT_SECONDS
 
     def due_in_seconds(self) -> float:
         return self._next - time.monotonic()
@@ -263,6 +264,9 @@ class Reaper:
         lease_seconds = lease_ms(me.heartbeat_interval_ms) / 1000
         first = float(rows[0]["remainingMs"]) / 1000 if rows else lease_seconds
         self._next = time.monotonic() + max(0.0, min(first, lease_seconds)) + random.uniform(0.2, 1.0)
+        if time.monotonic() >= self._next_prune:
+            self._next_prune = time.monotonic() + STOPPED_ROWS_KEPT_SECONDS
+            prune(db)
         return dead
 
 

@@ -29,6 +29,7 @@ CANCEL_CHECK_SECONDS = 2.0
 UNWILLING_SECONDS = 5.0
 GLANCE_MOST_SECONDS = 1.0
 GATHER_SECONDS = 0.03
+FIRST_PRUNE_SECONDS = 300.0
 PRUNE_SECONDS = 3600.0
 WHO = "[worker]"
 
@@ -57,7 +58,7 @@ class Worker:
         self._next_glance = 0.0
         self._next_due: float | None = None
         self._next_cancel_check = 0.0
-        self._next_prune = time.monotonic() + 60.0
+        self._next_prune = time.monotonic() + FIRST_PRUNE_SECONDS
         self._hungry = False
         self._declared_dead = False
         self._uncertain = False
@@ -374,7 +375,6 @@ class Worker:
                 self._rescue()
         if time.monotonic() >= self._next_prune:
             self._next_prune = time.monotonic() + PRUNE_SECONDS
-            heartbeats.prune(self._db)
             self._rescue()
             if self.settings.job_retention_days and self._queue.prune(self.settings.job_retention_days):
                 self._next_prune = time.monotonic() + 1.0  # more of them, a batch at a time

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote
 
@@ -203,12 +204,13 @@ def _tls_mode(url: SplitResult) -> str:
     return mode
 
 
+@cache
 def _context(mode: str) -> ssl.SSLContext:
     """TLS without a check of the certificate, unless asked for.
 
     MySQL makes itself a self-signed certificate, and Railway's private network is encrypted and closed already; TLS is
     wanted here because the default password plugin refuses a plain connection. Loading the system's authorities costs
-    memory, so that is done only when they are needed.
+    memory, so that is done only when they are needed; and one context serves every connection of the process.
     """
     if mode == "verify_identity":
         return ssl.create_default_context()

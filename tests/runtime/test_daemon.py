@@ -4,8 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from runtime import daemon as daemon_module
-from runtime import heartbeats, jobs, lease, schedules
+from runtime import daemon as daemon_module, heartbeats, jobs, lease, schedules
 from runtime.daemon import ScheduleDaemon
 from runtime.db import Database, stamp
 from runtime.handlers import Registry, ScheduleDefinition
