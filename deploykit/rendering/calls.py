@@ -72,5 +72,10 @@ def _block(opening: str, lines: list[str], closing: str, indent: int, step: int 
 
 def _short(value: dict[str, Any]) -> bool:
     """Whether a map of plain values fits on its line."""
-    plain = not any(isinstance(item, Name | Code) for item in value.values())
-    return plain and len(literals.python(value)) <= 80
+    return _plain(value) and len(literals.python(value)) <= 80
+
+
+def _plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_plain(item) for item in value.values())
+    return not isinstance(value, Name | Code)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploykit.planning.graph import MYSQL_IMAGE, volume_name
+from deploykit.planning.graph import MYSQL_IMAGE
 from deploykit.profile.schema import Domain, Profile, Secret, Service
 from deploykit.verification.processes import databases
 
@@ -55,8 +55,8 @@ class _Writer:
         self.profile = profile
         self.databases = databases(profile)
         self.apps = [service for service in profile.services.values() if service.role != "database"]
-        names = [*self.databases, *(service.name for service in self.apps)]
-        self.names = _names(names)
+        before = [_pre_deploy(service) for service in self.apps if service.pre_deploy]
+        self.names = _names([*self.databases, *(service.name for service in self.apps), *before])
         self.asks_for: list[str] = []
 
     def compose(self) -> Compose:
@@ -65,7 +65,7 @@ class _Writer:
         for service in self.apps:
             containers.extend(self.containers(service))
             if service.volume:
-                volumes.append(_slug(volume_name(service)))
+                volumes.append(self.volume(service))
         if self.databases:
             self.ask("MYSQL_ROOT_PASSWORD")
         project = _slug(self.profile.name).strip("_-") or "profile"
@@ -95,7 +95,7 @@ class _Writer:
         waits: dict[str, Any] = {self.names[other]: {"condition": "service_healthy"} for other in self.databases}
         before = []
         if service.pre_deploy:
-            first = f"{name}-pre-deploy"
+            first = self.names[_pre_deploy(service)]
             settings = {**origin, **_command(service, service.pre_deploy), "depends_on": dict(waits), "restart": "no"}
             before.append(Container(first, f"{service.name}: before the deploy", _pruned(settings), environment))
             waits[first] = {"condition": "service_completed_successfully"}
@@ -106,12 +106,15 @@ class _Writer:
             "restart": _restart(service),
             "stop_grace_period": f"{service.draining_seconds or 0}s",
             "ports": _ports(service),
-            "volumes": [_mount(_slug(volume_name(service)), service.volume.mount)] if service.volume else None,
+            "volumes": [_mount(self.volume(service), service.volume.mount)] if service.volume else None,
             "deploy": _deploy(service),
             # Compose knows no timetable: `docker compose run` starts it by hand.
             "profiles": ["cron"] if service.cron else None,
         }
-        return [*before, Container(name, f"{service.role}", _pruned(settings), environment)]
+        return [*before, Container(name, service.role, _pruned(settings), environment)]
+
+    def volume(self, service: Service) -> str:
+        return f"{self.names[service.name]}-data"
 
     def environment(self, service: Service) -> dict[str, str]:
         port = {} if "PORT" in service.env or service.role != "web" else {"PORT": str(DEFAULT_PORT)}
@@ -149,6 +152,10 @@ class _Writer:
         if asked not in self.asks_for:
             self.asks_for.append(asked)
         return f"${{{asked}:?put it into .env}}"
+
+
+def _pre_deploy(service: Service) -> str:
+    return f"{service.name}-pre-deploy"
 
 
 def _mysql(host: str) -> Mapping[str, str]:

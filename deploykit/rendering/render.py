@@ -11,6 +11,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -92,16 +93,7 @@ class Press:
     """The templates with their filters."""
 
     def __init__(self, overrides: Path | None = None) -> None:
-        folders = [str(folder) for folder in (overrides, templates()) if folder is not None]
-        self._environment = ImmutableSandboxedEnvironment(
-            loader=jinja2.FileSystemLoader(folders),
-            undefined=jinja2.StrictUndefined,
-            autoescape=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
-        self._environment.filters.update(_FILTERS)
+        self._environment = _environment(overrides)
 
     def text(self, template: str, **values: Any) -> str:
         """One filled template with its header stamped. Raises ConfigurationError (DK006)."""
@@ -138,6 +130,21 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "python_call": python_call,
     "typescript_call": typescript_call,
 }
+
+
+@cache
+def _environment(overrides: Path | None) -> jinja2.Environment:
+    folders = [str(folder) for folder in (overrides, templates()) if folder is not None]
+    environment = ImmutableSandboxedEnvironment(
+        loader=jinja2.FileSystemLoader(folders),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(_FILTERS)
+    return environment
 
 
 def _service_files(press: Press, shared: Mapping[str, Any], service: Service) -> dict[str, str]:
