@@ -288,7 +288,8 @@ class Deployments:
             async with lane:
                 await self._build(deployment, built, after)
                 await self._deploy(deployment)
-        except Failure as failure:
+        except (Failure, OSError, ValueError) as failure:
+            # Besides a Failure: a full disk, or a MYSQLPORT that is no number.
             self._log(deployment, str(failure), stderr=True)
             await self._stop(deployment, "FAILED")
         except asyncio.CancelledError:
@@ -331,7 +332,9 @@ class Deployments:
             self._refuse_without_command(deployment, options)
             if options.exclusive:
                 # The volume is free only when the old processes are gone, also those that already drain.
-                await asyncio.gather(*(self._retire(old) for old in self._predecessors(deployment, "REMOVING")))
+                # Tasks of their own: a removal that has begun goes on when this deployment is cancelled.
+                draining = [self._background(self._retire(old)) for old in self._predecessors(deployment, "REMOVING")]
+                await asyncio.gather(*map(asyncio.shield, draining))
             await self._start(deployment, options)
         deployment.was_active = True
         self._set(deployment, "SUCCESS")

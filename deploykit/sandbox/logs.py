@@ -12,6 +12,7 @@ from typing import Any
 
 LINES_PER_DEPLOYMENT = 5_000
 DEPLOYMENTS_KEPT = 60
+REPLICAS_COUNTED = 1_000
 LINE_LIMIT_BYTES = 16_384
 LINES_PER_SECOND = 500  # per replica; Railway drops the excess with a marker line
 FILE_LIMIT_BYTES = 1_000_000
@@ -78,6 +79,8 @@ class Logs:
                 self._keep(self._lines, service, tags, f"Railway rate limit: dropped {dropped} lines", stderr=True)
             count = 0
         self._rates[replica] = (now, count + 1)
+        while len(self._rates) > REPLICAS_COUNTED:
+            del self._rates[next(iter(self._rates))]
         if count < LINES_PER_SECOND:
             self._keep(self._lines, service, tags, text, stderr=stderr)
 

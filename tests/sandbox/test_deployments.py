@@ -110,6 +110,21 @@ def test_a_volume_waits_for_a_copy_that_already_drains(railway: Driver) -> None:
     assert events.index("exit") < len(events) - 1 - events[::-1].index("start")
 
 
+def test_a_cancelled_deployment_does_not_stop_the_drain_it_began(railway: Driver) -> None:
+    service = railway.service(
+        "cancelled", "trap 'sleep 0.5; exit 0' TERM; while :; do sleep 0.05; done", drainingSeconds=9
+    )
+    mount(railway, service)
+    old = railway.deploy(service)
+    new = railway.ask(DEPLOY, s=service, e=railway.sandbox.environment_id)
+    railway.wait_status(old, "REMOVING")
+    railway.ask(CANCEL, id=new)
+    railway.wait_status(new, "REMOVED")
+    railway.wait_status(old, "REMOVED")
+    assert railway.sandbox.processes("cancelled") == []
+    assert {one["deployment"] for one in railway.events("cancelled", "start")} == {old}
+
+
 def test_overlap_seconds_keep_both_active(railway: Driver) -> None:
     service = railway.service("lingering", FOREVER, overlapSeconds=60)
     old, new = railway.deploy(service), railway.deploy(service)
