@@ -6,21 +6,22 @@ import importlib
 import pkgutil
 from typing import TYPE_CHECKING
 
+from deploykit.rules import _engine
+from deploykit.rules._engine import Outcome, Sources, lint
 from deploykit.rules._rule import CATALOGUE, Rule
+from deploykit.rules._settings import Settings
 
 if TYPE_CHECKING:
     from deploykit.findings import Finding
     from deploykit.profile.load import Loaded
 
-__all__ = ["CATALOGUE", "Rule", "check"]
+__all__ = ["CATALOGUE", "Outcome", "Rule", "Settings", "Sources", "check", "lint"]
 
 for _module in pkgutil.iter_modules(__path__):
     if not _module.name.startswith("_"):
         importlib.import_module(f"{__name__}.{_module.name}")
 
 
-def check(loaded: Loaded, settings: object = None) -> list[Finding]:
+def check(loaded: Loaded, settings: Settings | None = None) -> list[Finding]:
     """Everything wrong with one profile: its structure, and every rule that a profile alone can break."""
-    from deploykit.rules._engine import check_profile
-
-    return check_profile(loaded)
+    return _engine.check_profile(loaded, settings)

@@ -1,24 +1,147 @@
-"""Runs the rules over what was read."""
+"""Runs the rules over what was read: one profile, or a whole repository."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
 from typing import Any
 
-from deploykit.findings import Finding
-from deploykit.profile.load import Loaded
-from deploykit.rules import _read_profile
+from deploykit.findings import Finding, Place, Related
+from deploykit.profile.load import Loaded, load
+from deploykit.rules import _read_profile, _suppressions
 from deploykit.rules._rule import CATALOGUE, Rule
-from deploykit.rules._subjects import Service, System, Variables
+from deploykit.rules._settings import Settings
+from deploykit.rules._subjects import EnvFile, Repository, Service, System, Variables
+
+_OFFLINE = "needs Railway or the database: run `deploykit verify`"
 
 
-def check_profile(loaded: Loaded) -> list[Finding]:
-    """Structure and rules of one profile, each finding once, in the order of the file."""
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What lint was given to look at. ``texts`` by path relative to the linted folder, with forward slashes."""
+
+    texts: Mapping[str, str]
+    profiles: tuple[str, ...] = ()
+    """Which of the texts are profiles."""
+    listing: frozenset[str] = frozenset()
+    """Every path that exists, read or not."""
+    ignored: frozenset[str] = frozenset()
+    """Paths that git ignores."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Files that could not be read as text, with the reason."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Source files of folders that were named by hand."""
+    today: date = date.min
+    only: frozenset[str] | None = None
+    """When given, only findings in these files are wanted; the rest is context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run of lint says."""
+
+    findings: tuple[Finding, ...]
+    hidden: tuple[Finding, ...]
+    skipped: tuple[tuple[str, str], ...]
+    files: int
+
+
+def check_profile(loaded: Loaded, settings: Settings | None = None) -> list[Finding]:
+    """Structure and rules of one profile, suppressions applied, each finding once, in the order of the file."""
+    settings = settings or Settings()
     findings = list(loaded.findings)
     if loaded.tree is not None:
-        findings.extend(run(_read_profile.system(loaded)))
-    return distinct(findings)
+        findings.extend(_of_profile(_read_profile.system(loaded), loaded))
+    kept, _ = _suppressions.apply(distinct(findings), {loaded.path: loaded.text}, settings.selected)
+    return sorted(settings.apply(kept), key=lambda finding: finding.order)
+
+
+def lint(sources: Sources, settings: Settings | None = None) -> Outcome:
+    """Every finding in ``sources``, in the same order every time."""
+    settings = settings or Settings()
+    findings = [_unreadable(path, reason) for path, reason in sources.unreadable.items()]
+    loaded = [_load(path, sources) for path in sorted(sources.profiles)]
+    for each in loaded:
+        findings.extend(each.findings)
+    repository = _repository(sources, loaded)
+    findings.extend(getattr(repository, "findings", ()))
+    by_path = {each.path: each for each in loaded}
+    for system in repository.systems:
+        findings.extend(_of_profile(system, by_path[system.path]) if system.path in by_path else run(system))
+    for system in (*repository.iac, *repository.configs, *getattr(repository, "env_systems", ())):
+        findings.extend(run(system))
+    for rule in CATALOGUE.values():
+        if rule.of is EnvFile:
+            for env_file in repository.env_files:
+                findings.extend(found(rule, env_file))
+        elif rule.of is Repository:
+            findings.extend(found(rule, repository))
+    kept, hidden = _suppressions.apply(distinct(findings), sources.texts, settings.selected - _skipped_codes())
+    kept = settings.apply(kept)
+    if sources.only is not None:
+        kept = [finding for finding in kept if finding.place.path in sources.only]
+    return Outcome(
+        tuple(sorted(kept, key=lambda finding: finding.order)),
+        tuple(hidden),
+        tuple((code, reason) for code, reason in skipped() if code in settings.selected),
+        len(sources.texts) + len(sources.unreadable) if sources.only is None else len(sources.only),
+    )
+
+
+def skipped() -> Iterator[tuple[str, str]]:
+    """The rules that lint cannot run, with the reason."""
+    for code in sorted(CATALOGUE):
+        rule = CATALOGUE[code]
+        if rule.skipped:
+            yield code, rule.skipped
+        elif code.startswith("DK9"):
+            yield code, _OFFLINE
+
+
+def _skipped_codes() -> frozenset[str]:
+    return frozenset(code for code, _ in skipped())
+
+
+def _load(path: str, sources: Sources) -> Loaded:
+    def read(other: Path) -> str:
+        text = sources.texts.get(other.as_posix())
+        if text is None:
+            raise FileNotFoundError(other.as_posix())
+        return text
+
+    return load(Path(path), text=sources.texts[path], read=read)
+
+
+def _repository(sources: Sources, loaded: list[Loaded]) -> Repository:
+    try:
+        from deploykit.rules import _read_files
+    except ImportError:
+        systems = [_read_profile.system(each) for each in loaded if each.tree is not None]
+        return Repository(systems=systems, today=sources.today)
+    return _read_files.repository(sources, loaded)  # type: ignore[no-any-return]
+
+
+def _unreadable(path: str, reason: str) -> Finding:
+    rule = CATALOGUE["DK001"]
+    return Finding(rule.code, rule.name, rule.severity, reason, Place(path, 1, 1, 1, 1), "save it as UTF-8 text")
+
+
+def _of_profile(system: System, loaded: Loaded) -> Iterator[Finding]:
+    """The findings of a profile's system; what an anchor or a base brought in names the way it came."""
+    chain = loaded.value("extends") if loaded.has("extends") else None
+    services = {service.name: service for service in system.services}
+    for finding in run(system):
+        owner = services.get(finding.service or "")
+        more: tuple[Related, ...] = ()
+        if finding.place.path != system.path:
+            if chain:
+                more = (Related(chain, f"`{system.name or system.path}` inherits it through this"),)
+        elif owner and not owner.owns(finding.place) and finding.place != owner.key and owner.key.path == system.path:
+            if not any(each.place == owner.key for each in finding.related) and finding.variable:
+                more = (Related(owner.key, f"`{owner.name}` takes it over from there"),)
+        yield replace(finding, related=(*finding.related, *more)) if more else finding
 
 
 def run(system: System) -> Iterator[Finding]:
@@ -43,15 +166,21 @@ def found(rule: Rule, subject: Any) -> Iterator[Finding]:
     """The findings of one rule in one subject, named by the service they belong to."""
     if rule.check is None:
         return
+    name = subject.name if isinstance(subject, Variables | Service) else None
     for report in rule.check(subject):
-        if report.service is None and isinstance(subject, Variables):
-            report = replace(report, service=subject.name)
+        if report.service is None and name:
+            report = replace(report, service=name)
         yield rule.finding(report)
 
 
 def distinct(findings: Iterable[Finding]) -> list[Finding]:
     """Each offence once: a value shared by an anchor or a base is one mistake, however many services read it."""
     seen: dict[tuple[object, ...], Finding] = {}
-    for finding in sorted(findings, key=lambda each: each.order):
-        seen.setdefault((finding.code, finding.place, finding.variable, finding.message), finding)
+    for finding in sorted(findings, key=lambda each: (each.order, each.service or "")):
+        key = (finding.code, finding.place, finding.variable, finding.message)
+        first = seen.get(key)
+        if first is None:
+            seen[key] = finding
+        elif not first.related and finding.related:
+            seen[key] = replace(first, related=finding.related)
     return list(seen.values())
