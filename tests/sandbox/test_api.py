@@ -156,7 +156,7 @@ def test_an_answer_can_be_lost_before_and_after_the_effect(railway: Driver) -> N
 
 def test_new_objects_become_visible_late(railway: Driver) -> None:
     sandbox = railway.sandbox
-    sandbox.fault("lag", field="serviceCreate", seconds=0.3)
+    sandbox.fault("lag", field="serviceCreate", seconds=1.5)
     service = railway.service("laggard")
     query = "query($s: String!, $e: String!) { serviceInstance(serviceId: $s, environmentId: $e) { id } }"
     headers = bearer(sandbox)

@@ -110,16 +110,17 @@ def test_a_volume_waits_for_a_copy_that_already_drains(railway: Driver) -> None:
     assert events.index("exit") < len(events) - 1 - events[::-1].index("start")
 
 
-def test_a_cancelled_deployment_does_not_stop_the_drain_it_began(railway: Driver) -> None:
-    service = railway.service(
-        "cancelled", "trap 'sleep 0.5; exit 0' TERM; while :; do sleep 0.05; done", drainingSeconds=9
-    )
+def test_a_cancelled_deployment_does_not_stop_the_drain_it_began(railway: Driver, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    drain = f"trap 'while [ ! -e {gate} ]; do sleep 0.05; done; exit 0' TERM; while :; do sleep 0.05; done"
+    service = railway.service("cancelled", drain, drainingSeconds=300)
     mount(railway, service)
     old = railway.deploy(service)
     new = railway.ask(DEPLOY, s=service, e=railway.sandbox.environment_id)
     railway.wait_status(old, "REMOVING")
     railway.ask(CANCEL, id=new)
     railway.wait_status(new, "REMOVED")
+    gate.touch()
     railway.wait_status(old, "REMOVED")
     assert railway.sandbox.processes("cancelled") == []
     assert {one["deployment"] for one in railway.events("cancelled", "start")} == {old}
@@ -275,7 +276,7 @@ def test_an_unknown_commit_creates_nothing(railway: Driver) -> None:
 
 
 def test_a_cron_service_runs_when_told_and_skips_while_it_runs(railway: Driver) -> None:
-    service = railway.service("nightly", "echo ran; exec sleep 0.5", cronSchedule="0 3 * * *")
+    service = railway.service("nightly", FOREVER, cronSchedule="0 3 * * *")
     railway.deploy(service)
     assert railway.events("nightly", "start") == []
     run = "mutation($id: String!) { deploymentInstanceExecutionCreate(input: { serviceInstanceId: $id }) }"
@@ -285,7 +286,7 @@ def test_a_cron_service_runs_when_told_and_skips_while_it_runs(railway: Driver) 
     found = railway.ask(instance, s=service, e=railway.sandbox.environment_id)
     assert found["nextCronRunAt"].endswith("T03:00:00.000Z")
     assert [railway.ask(run, id=found["id"]) for _ in range(2)] == [True, False]
-    railway.wait(lambda: len(railway.events("nightly", "exit")) == 1)
+    railway.wait_starts("nightly", 1)
 
 
 def test_the_events_of_a_deployment_tell_its_steps(railway: Driver) -> None:

@@ -93,12 +93,14 @@ def test_a_start_command_can_be_made_to_crash(railway: Driver) -> None:
 
 def test_a_slow_start_runs_before_it_is_active(railway: Driver) -> None:
     service = railway.service("slow", FOREVER)
-    railway.sandbox.fault("slow-start", service="slow", seconds=0.4)
+    railway.sandbox.fault("slow-start", service="slow", seconds=300)
     deployment = railway.deploy(service, "DEPLOYING")
     railway.wait(lambda: railway.sandbox.processes("slow"))
     assert railway.deployment(deployment)["status"] == "DEPLOYING"
     assert railway.instance(service)["activeDeployments"] == []
-    railway.wait_status(deployment, "SUCCESS")
+    railway.ask(REMOVE, id=deployment)
+    railway.wait_status(deployment, "REMOVED")
+    assert railway.sandbox.processes("slow") == []
 
 
 def test_a_sleeping_service_runs_nothing(railway: Driver) -> None:
