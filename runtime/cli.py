@@ -1,23 +1,15 @@
-"""The command line: words in, exit status out. Loads only what the word needs."""
+"""The command line: words in, exit status out."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import signal
 import sys
-from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
 
-from runtime import handlers, log
-from runtime.db import Database, DatabaseError, Unreachable, connect
+from runtime import log, processes
+from runtime.db import DatabaseError, Unreachable
 from runtime.handlers import DeclarationError
-from runtime.loop import Stop
 from runtime.settings import EXIT_CONFIGURATION, Settings, SettingsError
 
 EXIT_FAILED = 1
-EXIT_USAGE = 64
 EXIT_UNREACHABLE = 75
 EXIT_INTERRUPTED = 130
 
@@ -25,262 +17,35 @@ EXIT_INTERRUPTED = 130
 def main(arguments: list[str]) -> int:
     """Run one command; its exit status: 0 done, 1 failed, 3 configuration, 64 wrong usage, 75 database unreachable."""
     try:
-        options = _parser().parse_args(arguments)
-        settings = Settings.from_env()
-        log.configure(settings.log_format)
-        return int(options.command(settings, options) or 0)
+        return _run(arguments)
     except SettingsError as error:
-        _say(f"error: {error.variable} {error.problem}", error.cure)
-        return EXIT_CONFIGURATION
+        return _say(EXIT_CONFIGURATION, f"{error.variable} {error.problem}", error.cure)
     except DeclarationError as error:
-        _say(f"error: {error}", "correct the declaration in JOBS_MODULE")
-        return EXIT_CONFIGURATION
+        return _say(EXIT_CONFIGURATION, str(error), "correct the declaration in JOBS_MODULE")
     except Unreachable as error:
-        _say(f"error: {error.message}", error.hint)
-        return EXIT_UNREACHABLE
+        return _say(EXIT_UNREACHABLE, error.message, error.hint)
     except DatabaseError as error:
-        _say(f"error: {error.message}", error.hint)
-        return EXIT_FAILED
+        return _say(EXIT_FAILED, error.message, error.hint)
     except OSError as error:
-        _say(f"error: {error}", "")
-        return EXIT_FAILED
+        return _say(EXIT_FAILED, str(error), "")
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
 
-def _say(message: str, hint: str) -> None:
-    sys.stderr.write(message + "\n" + (f"  hint: {hint}\n" if hint else ""))
+def _run(arguments: list[str]) -> int:
+    # A process that runs for months does not carry the parser of the commands that run for a moment.
+    process = processes.named(arguments)
+    if process is None:
+        from runtime import commands
+
+        return commands.run(arguments)
+    settings = Settings.from_env()
+    log.configure(settings.log_format)
+    process(settings)
+    return 0
+
+
+def _say(status: int, message: str, hint: str) -> int:
+    sys.stderr.write(f"error: {message}\n" + (f"  hint: {hint}\n" if hint else ""))
     sys.stderr.flush()
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
-        self.print_usage(sys.stderr)
-        self.exit(EXIT_USAGE, f"error: {message}\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m runtime", description="Job worker, schedule daemon and their tables.")
-    words = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    _word(words, "worker", "run jobs", _worker)
-    daemon = _word(words, "daemon", "enqueue what the schedules say", _daemon)
-    daemon.add_argument("--once", action="store_true", help="look once and end (for Railway's cron services)")
-    _word(words, "web", "a web process with /health, and a worker in it if EMBEDDED_JOB_WORKER=true", _web)
-    _word(words, "migrate", "create the tables or bring them up to date", _migrate)
-    enqueue = _word(words, "enqueue", "put a job into the queue", _enqueue)
-    enqueue.add_argument("job")
-    enqueue.add_argument("payload", nargs="?", type=_json_value, help="JSON")
-    enqueue.add_argument("--delay-seconds", type=float, default=0.0)
-    enqueue.add_argument("--priority", type=int, default=0, help="lower runs first")
-    enqueue.add_argument("--unique-key", help="at most one unfinished job with this key")
-    _schedules(_word(words, "schedules", "list, enable, disable, pause, resume or run schedules", _schedule_command))
-    _jobs(_word(words, "jobs", "list, show, cancel or retry jobs; what waits and why", _job_command))
-    return parser
-
-
-def _word(
-    words: Any, name: str, meaning: str, command: Callable[[Settings, Any], int | None]
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = words.add_parser(name, help=meaning, description=meaning)
-    parser.set_defaults(command=command)
-    return parser
-
-
-def _schedules(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "action", choices=["list", "enable", "disable", "pause", "resume", "run"], nargs="?", default="list"
-    )
-    parser.add_argument("name", nargs="?")
-    parser.add_argument("--seconds", type=int, default=3600, help="length of a pause")
-    parser.add_argument("--json", action="store_true")
-
-
-def _jobs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["list", "summary", "show", "cancel", "retry"], nargs="?", default="summary")
-    parser.add_argument("id", nargs="?")
-    parser.add_argument("--status", help="only jobs in this status")
-    parser.add_argument("--limit", type=int, default=20)
-    parser.add_argument("--json", action="store_true")
-
-
-def _json_value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"the payload is not JSON: {error}") from None
-
-
-# --- processes ------------------------------------------------------------------------------------------------------
-
-
-def _worker(settings: Settings, options: Any) -> None:
-    from runtime.worker import Worker
-
-    settings.require_database_url()
-    stop = _stop_on_signals()
-    worker = Worker(settings, handlers.load(settings.jobs_module), stop)
-    _listen("[worker]", settings, worker)
-    worker.run()
-
-
-def _daemon(settings: Settings, options: Any) -> None:
-    from runtime.daemon import ScheduleDaemon
-
-    settings.require_daemon_enabled()
-    settings.require_database_url()
-    stop = _stop_on_signals()
-    daemon = ScheduleDaemon(settings, handlers.load(settings.jobs_module), stop, once=options.once)
-    if not options.once:
-        _listen("[daemon]", settings, daemon)
-    daemon.run()
-
-
-def _listen(who: str, settings: Settings, process: Any) -> None:
-    """Wake-ups and metrics, where they are configured."""
-    if settings.wake_port:
-        from runtime.wakeup import listen
-
-        listen(who, settings.wake_port, process.wake)
-    if settings.metrics_port:
-        from runtime import metrics
-        from runtime.web.server import serve
-
-        serve(settings.metrics_port, lambda path: (200, metrics.CONTENT_TYPE, metrics.text(process.samples()).encode()))
-
-
-def _web(settings: Settings, options: Any) -> None:
-    from runtime.web.server import Web
-
-    Web(settings, _stop_on_signals()).run()
-
-
-def _stop_on_signals() -> Stop:
-    """SIGTERM and SIGINT ask for a stop; a second one ends the process at once."""
-    stop = Stop()
-
-    def handle(number: int, frame: Any) -> None:
-        if stop.requested:
-            raise KeyboardInterrupt
-        stop.request()
-
-    signal.signal(signal.SIGTERM, handle)
-    signal.signal(signal.SIGINT, handle)
-    return stop
-
-
-# --- commands -------------------------------------------------------------------------------------------------------
-
-
-def _open(settings: Settings, create: bool = False) -> Database:
-    return connect(settings.require_database_url(), create=create)
-
-
-def _migrate(settings: Settings, options: Any) -> None:
-    from runtime.migrations import migrate
-
-    with _open(settings, create=True) as db:
-        done = migrate(db)
-    print("\n".join(f"applied {name}" for name in done) if done else "nothing to do")
-
-
-def _enqueue(settings: Settings, options: Any) -> None:
-    from runtime.jobs import enqueue
-    from runtime.wakeup import Wakeup
-
-    with _open(settings) as db:
-        print(
-            enqueue(
-                db,
-                options.job,
-                options.payload,
-                delay_seconds=options.delay_seconds,
-                priority=options.priority,
-                unique_key=options.unique_key,
-            )
-        )
-    Wakeup(settings.wake_addresses).send()
-
-
-def _schedule_command(settings: Settings, options: Any) -> int:
-    from runtime import schedules
-    from runtime.wakeup import Wakeup
-
-    if options.action != "list" and options.name is None:
-        _say("error: which schedule?", "python -m runtime schedules list")
-        return EXIT_USAGE
-    with _open(settings) as db:
-        if options.action == "list":
-            _print_rows([asdict(each) for each in schedules.read(db)], options.json, _schedule_line)
-        elif options.action == "run":
-            print(schedules.run_now(db, options.name))
-        elif options.action == "pause":
-            schedules.pause(db, options.name, options.seconds)
-        else:
-            {"enable": schedules.enable, "disable": schedules.disable, "resume": schedules.resume}[options.action](
-                db, options.name
-            )
-    if options.action != "list":
-        Wakeup(settings.wake_addresses).send()
-    return 0
-
-
-def _schedule_line(row: dict[str, Any]) -> str:
-    rule = row["cron"] or f"every {row['interval_seconds']}s"
-    state = "enabled " if row["enabled"] else "disabled"
-    return f"{row['name']:<30} {state}  {rule:<20} {row['timezone']:<16} next {row['next_run_at'] or '-'}"
-
-
-def _job_command(settings: Settings, options: Any) -> int:
-    from runtime import jobs
-
-    if options.action in ("show", "cancel", "retry") and options.id is None:
-        _say("error: which job?", "python -m runtime jobs list")
-        return EXIT_USAGE
-    with _open(settings) as db:
-        if options.action == "summary":
-            _print_rows([asdict(jobs.summary(db))], options.json, _pairs)
-        elif options.action == "list":
-            _print_rows(
-                [asdict(each) for each in jobs.recent(db, options.status, options.limit)], options.json, _job_line
-            )
-        elif options.action == "show":
-            return _show_job(db, options)
-        elif options.action == "cancel":
-            answer = jobs.cancel(db, options.id)
-            print(answer or "no such job")
-            return 0 if answer in ("cancelled", "requested") else EXIT_FAILED
-        else:
-            done = jobs.requeue(db, options.id)
-            print("queued again" if done else "only a failed or cancelled job can be retried")
-            return 0 if done else EXIT_FAILED
-    return 0
-
-
-def _show_job(db: Database, options: Any) -> int:
-    from runtime import jobs
-
-    row = jobs.read(db, options.id)
-    if row is None:
-        print("no such job")
-        return EXIT_FAILED
-    _print_rows([asdict(row)], options.json, _pairs)
-    if not options.json:
-        for line in jobs.logs(db, options.id):
-            print(f"  {line['createdAt']} [{line['level']}] {line['message']}")
-    return 0
-
-
-def _job_line(row: dict[str, Any]) -> str:
-    return f"{row['id']}  {row['status']:<9}  {row['job_name']:<24}  {row['last_error'] or ''}".rstrip()
-
-
-def _pairs(row: dict[str, Any]) -> str:
-    return "\n".join(f"{name:<22} {'-' if value is None else value}" for name, value in row.items())
-
-
-def _print_rows(rows: list[dict[str, Any]], as_json: bool, line: Callable[[dict[str, Any]], str]) -> None:
-    if as_json:
-        print(json.dumps(rows, default=str, ensure_ascii=False))
-        return
-    for row in rows:
-        print(line(row))
+    return status

@@ -64,7 +64,7 @@ class Job:
 
     def log(self, message: str, level: str = "info") -> None:
         """Write a line into JobLog. It appears with the worker's next write, at the latest with the completion."""
-        self._write("log", self.claim, level=level, message=message[:8000])
+        self._write("log", self.claim, level=level, message=storable(message)[:8000])
 
     def progress(self, percent: int) -> None:
         """Show how far the job is: 0 to 100."""
@@ -105,6 +105,11 @@ class Job:
             action = self._interrupt
         if action is not None:
             action()
+
+
+def storable(text: str) -> str:
+    """The text without half characters (lone surrogates), which Python can hold and no database takes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _was_completed(db: Database, claim: Claim) -> bool:

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from runtime.context import Interrupted, Job
+from runtime.context import Interrupted, Job, storable
 from runtime.handlers import FailedForGood
 from runtime.loop import Bell
 from runtime.queue import Claim, Outcome
@@ -175,7 +175,7 @@ def _interrupted(running: Running) -> Outcome:
 
 
 def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return storable(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
 
 def _raise_in(thread: threading.Thread, kind: type[BaseException] | None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from runtime import heartbeats, log, loop, start
 from runtime.context import Job
-from runtime.db import Database, DatabaseError, Unreachable
+from runtime.db import Conflict, Database, DatabaseError, Unreachable
 from runtime.db.pool import Pool
 from runtime.handlers import Handler, Registry
 from runtime.identity import JOB_WORKER, Identity, new_id
@@ -359,10 +359,16 @@ class Worker:
         """Log lines and progress, before the outcomes: both are fenced, and a finished job says nothing more."""
         while self._notes:
             kind, facts = self._notes[0]
-            if kind == "log":
-                self._db.execute("jobs.write_log", log_id=new_id(), **facts)
-            else:
-                self._db.execute("jobs.set_progress", **facts)
+            try:
+                if kind == "log":
+                    self._db.execute("jobs.write_log", log_id=new_id(), **facts)
+                else:
+                    self._db.execute("jobs.set_progress", **facts)
+            except (Unreachable, Conflict):
+                raise
+            except DatabaseError as error:
+                # Refused for what it says: trying again would refuse it again, and keep everything behind it waiting.
+                log.error(f"{WHO} could not write the {kind} of job {facts['id']}: {error.message}")
             self._notes.popleft()
 
     # --- chores -------------------------------------------------------------------------------------------------

@@ -142,6 +142,8 @@ class MySQL(Database):
 
     def translate(self, error: Exception) -> DatabaseError:
         """The driver's error as one of ours, and the connection dropped when it is of no more use."""
+        if isinstance(error, UnicodeError):
+            return DatabaseError(f"{self._name}: a text that is not Unicode: {error}")
         code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
         text = str(error.args[1] if len(error.args) > 1 else error) or type(error).__name__
         message = f"{self._name}: {text} ({code})"
@@ -173,7 +175,7 @@ class _translated:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (pymysql.Error, OSError)):
+        if isinstance(error, (pymysql.Error, OSError, UnicodeError)):
             raise self._db.translate(error) from None
 
 

@@ -59,7 +59,7 @@ class SQLite(Database):
         try:
             connection.executemany(self.sql(query), rows)
             self.commit()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             self.rollback()
             raise self.translate(error) from None
 
@@ -89,7 +89,7 @@ class SQLite(Database):
     def _run(self, sql: str, parameters: Row) -> sqlite3.Cursor:
         try:
             return self._live().execute(sql, {name: _bindable(value) for name, value in parameters.items()})
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise self.translate(error) from None
 
     def _fetch(self, cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
@@ -104,7 +104,7 @@ class SQLite(Database):
         assert self._connection is not None
         return self._connection
 
-    def translate(self, error: sqlite3.Error) -> DatabaseError:
+    def translate(self, error: sqlite3.Error | UnicodeError) -> DatabaseError:
         text = f"{self._path}: {error}"
         message = str(error)
         if isinstance(error, sqlite3.IntegrityError) and "UNIQUE" in message:

@@ -168,3 +168,17 @@ def test_a_module_that_cannot_be_found_is_named() -> None:
 def test_a_schedule_that_makes_no_sense_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(DeclarationError, match="'x'"):
         handlers.schedule("x", "job", **options)
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "jobs"
+
+
+def test_the_example_files_declare_what_they_say(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers.load(str(EXAMPLES / "jobs.toml"))
+    assert set(registry.handlers) == {"send-digest", "refresh-matches"}
+    assert registry.schedules["nightly-digest"].misfire == "ONCE"
+    monkeypatch.setattr(handlers, "registry", fresh := Registry())
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    handlers.load("jobs")
+    assert set(fresh.handlers) == {"send-mail", "charge", "digest"}
+    assert set(fresh.schedules) == {"nightly-digest"}
