@@ -9,13 +9,24 @@ from typing import TYPE_CHECKING
 from deploykit.rules import _engine
 from deploykit.rules._engine import Outcome, Sources, lint
 from deploykit.rules._rule import CATALOGUE, Rule
-from deploykit.rules._settings import Settings
+from deploykit.rules._settings import Settings, expand, matches, read_settings
 
 if TYPE_CHECKING:
     from deploykit.findings import Finding
     from deploykit.profile.load import Loaded
 
-__all__ = ["CATALOGUE", "Outcome", "Rule", "Settings", "Sources", "check", "lint"]
+__all__ = [
+    "CATALOGUE",
+    "Outcome",
+    "Rule",
+    "Settings",
+    "Sources",
+    "check",
+    "expand",
+    "lint",
+    "matches",
+    "read_settings",
+]
 
 for _module in pkgutil.iter_modules(__path__):
     if not _module.name.startswith("_"):

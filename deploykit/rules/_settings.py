@@ -82,7 +82,7 @@ def _codes(word: str) -> set[str]:
     return {code for code, rule in CATALOGUE.items() if rule.name == word.lower()}
 
 
-def read(table: Mapping[str, Any], where: str) -> Settings:
+def read_settings(table: Mapping[str, Any], where: str) -> Settings:
     """Settings from a table. Raises ConfigurationError for an unknown key, an unknown code or a wrong type."""
     for key in table:
         if key.replace("_", "-") not in KEYS:
