@@ -10,7 +10,7 @@ from typing import Any
 
 from runtime import heartbeats, log, loop, start
 from runtime.context import Job
-from runtime.db import Conflict, Database, DatabaseError, Unreachable
+from runtime.db import Conflict, Database, DatabaseError, SchemaError, Unreachable
 from runtime.db.pool import Pool
 from runtime.handlers import Handler, Registry
 from runtime.identity import JOB_WORKER, Identity, new_id
@@ -228,12 +228,12 @@ class Worker:
         outcomes, self._pending = self._pending, []
         try:
             claims = self._queue.turn_over(outcomes, self._names, limit, self.identity.id)
-        except Unreachable:
+        except (Unreachable, Conflict, SchemaError):
             self._pending = outcomes + self._pending
             raise
         except DatabaseError as error:
             log.error(f"{WHO} {error.message}")
-            self._write_one_by_one(outcomes)
+            self._write_one_by_one(deque(outcomes))
             claims = []
         self._count(outcomes, claims)
         if any(outcome.verdict == "failed" for outcome in outcomes):
@@ -257,17 +257,24 @@ class Worker:
         # Not in driblets: while the threads have plenty to do, wait until half the batch is gone.
         return room if in_hand < concurrency or room >= target // 2 else 0
 
-    def _write_one_by_one(self, outcomes: list[Outcome]) -> None:
+    def _write_one_by_one(self, outcomes: deque[Outcome]) -> None:
         """A batch that the database refuses as a whole: find the row it refuses, and fail that job."""
-        for outcome in outcomes:
-            try:
-                self._queue.turn_over([outcome], [], 0, self.identity.id)
-            except Unreachable:
-                raise
-            except DatabaseError as error:
-                log.error(f"{WHO} could not write the end of job {outcome.claim.job_id}: {error.message}")
-                short = Outcome(outcome.claim, "failed", "its outcome could not be written")
-                self._queue.turn_over([short], [], 0, self.identity.id)
+        try:
+            while outcomes:
+                self._write_or_fail(outcomes[0])
+                outcomes.popleft()
+        finally:
+            self._pending = [*outcomes, *self._pending]
+
+    def _write_or_fail(self, outcome: Outcome) -> None:
+        try:
+            self._queue.turn_over([outcome], [], 0, self.identity.id)
+        except (Unreachable, Conflict, SchemaError):
+            raise  # nothing is wrong with this outcome
+        except DatabaseError as error:
+            log.error(f"{WHO} could not write the end of job {outcome.claim.job_id}: {error.message}")
+            short = Outcome(outcome.claim, "failed", "its outcome could not be written")
+            self._queue.turn_over([short], [], 0, self.identity.id)
 
     def _count(self, outcomes: list[Outcome], claims: list[Claim]) -> None:
         self.counts["claimed"] += len(claims)

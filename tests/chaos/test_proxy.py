@@ -12,7 +12,6 @@ from tests.chaos.conftest import on_servers, plain_url
 from tests.chaos.proxy import Fate, Proxy
 from tests.mysql.server import Server
 
-
 pytestmark = on_servers
 
 
