@@ -221,13 +221,13 @@ def part_meaning(part: Part) -> Meaning | None:
         return Meaning("daemon", True) if "beat" in words else Meaning("worker", True) if "worker" in words else None
     named = script_name(part)
     if named:
-        return _named(named[0])
+        return spoken(named[0])
     if program in _WEB_TOOLS:
         return Meaning("web", True)
     if program in ("npx", "pnpx", "bunx"):
         return part_meaning(Part(words[1:], "")) if len(words) > 1 else None
     target = _target(part)
-    return _named(target) if target else None
+    return spoken(target) if target else None
 
 
 def _target(part: Part) -> str | None:
@@ -250,7 +250,7 @@ def _target(part: Part) -> str | None:
     return words[0] if words else None
 
 
-def _named(name: str) -> Meaning | None:
+def spoken(name: str) -> Meaning | None:
     """The role that a script's, file's or module's name speaks of."""
     stem = re.sub(r"\.(js|mjs|cjs|ts|mts|cts|tsx|py|rb|php)\Z", "", posixpath.basename(name))
     pieces = [piece for word in re.split(r"[^A-Za-z0-9]+", stem) for piece in _PARTS.findall(word)]

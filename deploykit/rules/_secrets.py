@@ -32,7 +32,8 @@ _URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:([^@\s/]+)@", re.IGNO
 _PLACEHOLDER = re.compile(
     r"<[^<>]*>\Z|\[[^\[\]]*\]\Z|\{\{?[^{}]*\}\}?\Z|(?:x{3,}|\*{3,}|\.{3,}|_{3,}|-{3,})\Z|"
     r"(?:change[-_ ]?(?:me|this|it)|replace[-_ ]?(?:me|this|with\b)|your[-_ ]|todo\b|fixme\b|tbd\b|placeholder|"
-    r"insert[-_ ]|enter[-_ ]your|example\Z|dummy\Z|put[-_ ]|my[-_](?:secret|password|token|key)\Z|secret[-_]here\Z|set[-_ ](?:me|this|in)\b)",
+    r"insert[-_ ]|enter[-_ ]your|example\Z|dummy\Z|put[-_ ]|my[-_](?:secret|password|token|key)\Z|"
+    r"secret[-_]here\Z|set[-_ ](?:me|this|in)\b)",
     re.IGNORECASE,
 )
 _VARIABLE = re.compile(r"\$\{?\{?[A-Za-z_]|\$\(")
@@ -52,6 +53,22 @@ def url_password(text: str) -> str | None:
     if not match or _VARIABLE.search(match.group(1)) or is_placeholder(match.group(1)):
         return None
     return match.group(1)
+
+
+_SAMPLE = re.compile(
+    r"(?:(?:my|your|the|db|a|some|app|dev|test|local)?[-_]?)?(?:password|passwd|pass|pw|pwd|postgres|mysql|root|user|"
+    r"username|admin|secret|example|dummy|test|app|key|token|development|dev|x+|\*+)[-_]?[0-9]{0,4}\Z",
+    re.IGNORECASE,
+)
+_LOCAL_HOST = re.compile(r"@(?:localhost|127\.0\.0\.1|\[::1\]|host|db|mysql|mariadb|postgres|redis|mongo|HOST)\b")
+
+
+def is_sample(text: str, example: bool) -> bool:
+    """Whether a secret is for show only: a dummy in an example, or a dummy password of a database on this machine."""
+    password = url_password(text)
+    if password is None:
+        return example and bool(_SAMPLE.match(text.strip()))
+    return bool(_SAMPLE.match(password)) and (example or bool(_LOCAL_HOST.search(text)))
 
 
 def secret_name(name: str) -> bool:

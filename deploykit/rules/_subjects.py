@@ -11,13 +11,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
-from deploykit.findings import Edit, Fix, Place, Related
+from deploykit.findings import Edit, Finding, Fix, Place, Related
 from deploykit.rules import _known
+from deploykit.sources.dockerfile import Dockerfile
 from deploykit.sources.dotenv import DotEnv
+from deploykit.sources.procfile import Procfile
 from deploykit.sources.text import Text, edit
 from deploykit.sources.yaml import Entry, Mapping, Node, Plain, Scalar, Sequence
 
-PROFILE, IAC, CONFIG, ENV = "profile", "iac", "config", "env"
+PROFILE, IAC, CONFIG, ENV, DOCKER = "profile", "iac", "config", "env", "dockerfile"
 APP_ROLES = ("web", "daemon", "worker")
 
 
@@ -107,6 +109,10 @@ class Service:
     env_body: Mapping | None = None
     last_line: int = 0
     """Where this service's own lines end; what stands outside is shared or inherited."""
+    homes: dict[str, Mapping] = field(default_factory=dict)
+    """The map that holds each setting, in files that nest them otherwise than a profile."""
+    anonymous: bool = False
+    """The file does not say which service it is: ``name`` is the file's, and no finding carries it as a service."""
     system: System = field(init=False)
 
     @property
@@ -151,8 +157,14 @@ class Service:
         return self.text("start")
 
     @property
+    def policy(self) -> str | None:
+        """The restart policy that is written, in small letters."""
+        said = self.text("restart.policy")
+        return said.lower() if said else None
+
+    @property
     def from_image(self) -> bool:
-        """Whether Railway starts an image, so that the start command runs without a shell."""
+        """Whether Railway starts an image that brings its own command."""
         return "image" in self.settings
 
     def flag(self, name: str) -> bool | None:
@@ -256,12 +268,12 @@ class Service:
     def remove(self, name: str) -> tuple[Edit, ...]:
         """Delete a setting with its line; nothing when that cannot be done."""
         entry = self.settings.get(name)
-        body = self.body
-        if "." in name and (parent := self.settings.get(name.split(".")[0])):
+        body = self.homes.get(name) or self.body
+        if self.system.kind == PROFILE and "." in name and (parent := self.settings.get(name.split(".")[0])):
             body = parent.value if isinstance(parent.value, Mapping) else body
             if isinstance(body, Mapping) and len(body.entries) == 1:
                 entry, body = parent, self.body
-        if entry is None or body is None or self.system.text is None or self.system.kind == IAC:
+        if entry is None or body is None or self.system.text is None:
             return ()
         if self.system.kind == PROFILE and not self.owns(entry.key.place):
             return ()
@@ -378,6 +390,14 @@ class Repository:
     configs: list[System] = field(default_factory=list)
     iac: list[System] = field(default_factory=list)
     around: Surroundings = field(default_factory=Surroundings)
+    env_systems: list[System] = field(default_factory=list)
+    """The .env files of one folder as one system; every .env file is in exactly one."""
+    dockerfiles: list[Dockerfile] = field(default_factory=list)
+    procfiles: list[tuple[str, Procfile]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    """What the readers could not read."""
+    legacy: dict[str, str] = field(default_factory=dict)
+    """Railway's legacy config files by path, with their text."""
     rendered: dict[str, str] = field(default_factory=dict)
     """Files that carry our header, with what the profile renders to today."""
     sources: dict[str, str] = field(default_factory=dict)

@@ -221,7 +221,7 @@ def unguarded_scheduler(service: Service) -> Iterator[Report]:
 )
 def worker_in_scheduler(service: Service) -> Iterator[Report]:
     """A long job delays the schedules, a crashing one stops them, and nobody looks for a worker there."""
-    if not service.runs_daemon or not service.embeds_worker:
+    if not service.runs_daemon or not service.embeds_worker or service.variables.laptop:
         return
     if service.role != "daemon" and the_daemon(service.system) is not service:
         return

@@ -10,7 +10,7 @@ from deploykit.rules import _known, _secrets
 from deploykit.rules._known import FLAGS, INTERVALS
 from deploykit.rules._rule import Report, files, profile, rule
 from deploykit.rules._subjects import (
-    CONFIG,
+    DOCKER,
     ENV,
     IAC,
     PROFILE,
@@ -124,7 +124,9 @@ def stray_characters(variables: Variables) -> Iterator[Report]:
         clean, what = _cleaned(variable.text)
         if what is None or not clean:
             continue
-        simple = not any(character in clean for character in "\"'\\`#$")
+        # A fix is printed: it must not carry a secret.
+        hidden = _secrets.looks_secret(variable.name, clean)
+        simple = not hidden and not any(character in clean for character in "\"'\\`#$")
         yield Report(
             variable.place,
             f"the value of {variable.name} {what}",
@@ -369,7 +371,7 @@ def secret_in_a_file(variables: Variables) -> Iterator[Report]:
         return
     for variable in variables:
         kind = _secrets.looks_secret(variable.name, variable.text) if variable.readable and variable.text else None
-        if kind is None or (variables.example and kind == "a secret by its name" and len(variable.text) < 12):
+        if kind is None or (variables.kind in (ENV, DOCKER) and _secrets.is_sample(variable.text, variables.example)):
             continue
         edits: tuple[Edit, ...] = ()
         if variables.kind == PROFILE and _owned(variables, variable):
@@ -483,7 +485,10 @@ def ambiguous_line(file: EnvFile) -> Iterator[Report]:
             fix=fix("remove the mark", [Edit(file.text.path, (1, 1), (1, 2), "")]),
         )
     for each in file.parsed.assignments:
-        quotable = each.value_place.line == each.value_place.end_line and '"' not in each.raw and "\\" not in each.raw
+        # A fix is printed: it must not carry a secret.
+        secret = _secrets.looks_secret(each.key, each.value)
+        one_line = each.value_place.line == each.value_place.end_line
+        quotable = one_line and not secret and '"' not in each.raw and "\\" not in each.raw
         quoted = fix("put it in quotes", [edit(each.value_place, f'"{each.value}"')]) if quotable else None
         name = each.key_place
         if each.export:
@@ -544,7 +549,9 @@ def ambiguous_line(file: EnvFile) -> Iterator[Report]:
 def not_production(variables: Variables) -> Iterator[Report]:
     """Libraries compare with the whole word: `prod` runs the development mode, slow and talkative."""
     variable = variables.get("NODE_ENV")
-    if variable is None or not variable.literal or variable.text == "production" or variables.kind == CONFIG:
+    if variable is None or not variable.literal or variable.text == "production":
+        return
+    if variables.kind not in (PROFILE, IAC, ENV):
         return
     word = variable.text.strip().lower()
     if not word or _secrets.is_placeholder(variable.text):
