@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from pydantic import BaseModel, ValidationError
 
 from deploykit.findings import Edit, Finding, Fix, Place, Related, Severity
 from deploykit.profile.schema import Profile, Service
-from deploykit.sources.yaml import Entry, Mapping, Node, Scalar, Sequence, YamlError, parse
+from deploykit.sources.text import Text
+from deploykit.sources.yaml import Entry, Mapping, Node, Scalar, Sequence, YamlError, parse, walk
 
 Trail = tuple[str | int, ...]
 """The way to a value: ``("services", "web", "env", "PORT")``."""
@@ -125,7 +126,7 @@ class _Loader:
             message = "the file is empty" if root is None else "a profile is a map of keys"
             findings.append(_finding("parse", message, Place(shown), "start with `version: 1`"))
             return None, ()
-        findings.extend(_duplicates(root))
+        findings.extend(_duplicates(shown, text, root))
         base = root.get("extends")
         if not isinstance(base, Scalar) or base.value is None:
             return root, ()
@@ -214,15 +215,25 @@ def _validate(
     try:
         return Profile.model_validate(data)
     except ValidationError as error:
-        seen: set[tuple[Place, str]] = set()
+        offences: dict[tuple[Place, str], list[tuple[str, Finding]]] = {}
         for problem in error.errors(include_url=False):
             finding = _problem(shown, problem, places)
-            # A union (a number, or a map of regions) complains once for each of its members.
             offence = (finding.place, finding.message.split(" ", 1)[0])
-            if offence not in seen:
-                seen.add(offence)
-                findings.append(finding)
+            offences.setdefault(offence, []).append((problem["type"], finding))
+        findings.extend(_spokesman(found) for found in offences.values())
         return None
+
+
+_UNION_WORDS = {"replicas": "a whole number, or a map of region to number"}
+
+
+def _spokesman(found: list[tuple[str, Finding]]) -> Finding:
+    """One finding for one value: a union (a number, or a map of regions) complains once for each of its members."""
+    telling = next((finding for kind, finding in found if not kind.endswith("_type")), None)
+    first = telling or found[0][1]
+    trail = first.message.split(" ", 1)[0]
+    wanted = _UNION_WORDS.get(trail.rsplit(".", 1)[-1]) if telling is None else None
+    return replace(first, message=f"{trail} should be {wanted}", hint=f"write {wanted}") if wanted else first
 
 
 def _problem(shown: str, problem: Any, places: dict[Trail, tuple[Place, Place]]) -> Finding:
@@ -333,9 +344,10 @@ def _name_finding(
         )
 
 
-def _duplicates(root: Mapping) -> Iterator[Finding]:
-    from deploykit.sources.yaml import walk
-
+def _duplicates(path: str, text: str, root: Mapping) -> Iterator[Finding]:
+    if not any(isinstance(node, Mapping) and node.duplicates for node in walk(root)):
+        return
+    lines = Text(path, text)
     for node in walk(root):
         if not isinstance(node, Mapping):
             continue
@@ -346,7 +358,18 @@ def _duplicates(root: Mapping) -> Iterator[Finding]:
                 second.key.place,
                 "delete one of the two",
                 related=(Related(first.key.place, "first given here"),),
+                fix=_keep_last(lines, node, first),
             )
+
+
+def _keep_last(lines: Text, node: Mapping, first: Entry) -> Fix | None:
+    """Delete the line of the entry that does not count, when it is one line of its own."""
+    key, value = first.key.place, first.value
+    alone = not lines.line(key.line)[: key.column - 1].strip()
+    if node.flow or not isinstance(value, Scalar) or value.place.end_line != key.line or not alone:
+        return None
+    edit = Edit(key.path, (key.line, 1), (key.line + 1, 1), "")
+    return Fix("keep the last one", (edit,), safe=False)
 
 
 def _edit(place: Place, text: str) -> Edit:

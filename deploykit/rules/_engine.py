@@ -10,7 +10,7 @@ from typing import Any
 
 from deploykit.findings import Finding, Place, Related
 from deploykit.profile.load import Loaded, load
-from deploykit.rules import _read_profile, _suppressions
+from deploykit.rules import _read_files, _read_profile, _suppressions
 from deploykit.rules._rule import CATALOGUE, Rule
 from deploykit.rules._settings import Settings
 from deploykit.rules._subjects import EnvFile, Repository, Service, System, Variables
@@ -65,12 +65,12 @@ def lint(sources: Sources, settings: Settings | None = None) -> Outcome:
     loaded = [_load(path, sources) for path in sorted(sources.profiles)]
     for each in loaded:
         findings.extend(each.findings)
-    repository = _repository(sources, loaded)
-    findings.extend(getattr(repository, "findings", ()))
+    repository = _read_files.repository(sources, loaded)
+    findings.extend(repository.findings)
     by_path = {each.path: each for each in loaded}
     for system in repository.systems:
         findings.extend(_of_profile(system, by_path[system.path]) if system.path in by_path else run(system))
-    for system in (*repository.iac, *repository.configs, *getattr(repository, "env_systems", ())):
+    for system in (*repository.iac, *repository.configs, *repository.env_systems):
         findings.extend(run(system))
     for rule in CATALOGUE.values():
         if rule.of is EnvFile:
@@ -112,15 +112,6 @@ def _load(path: str, sources: Sources) -> Loaded:
         return text
 
     return load(Path(path), text=sources.texts[path], read=read)
-
-
-def _repository(sources: Sources, loaded: list[Loaded]) -> Repository:
-    try:
-        from deploykit.rules import _read_files
-    except ImportError:
-        systems = [_read_profile.system(each) for each in loaded if each.tree is not None]
-        return Repository(systems=systems, today=sources.today)
-    return _read_files.repository(sources, loaded)  # type: ignore[no-any-return]
 
 
 def _unreadable(path: str, reason: str) -> Finding:
@@ -167,10 +158,19 @@ def found(rule: Rule, subject: Any) -> Iterator[Finding]:
     if rule.check is None:
         return
     name = subject.name if isinstance(subject, Variables | Service) else None
+    nameless = _nameless(subject)
     for report in rule.check(subject):
-        if report.service is None and name:
-            report = replace(report, service=name)
-        yield rule.finding(report)
+        service = report.service or name
+        service = None if service in nameless else service
+        yield rule.finding(report if service == report.service else replace(report, service=service))
+
+
+def _nameless(subject: Any) -> frozenset[str]:
+    """Services that only have a name among ourselves: a .env file or railway.toml at the top names none."""
+    if isinstance(subject, System):
+        return frozenset(service.name for service in subject.services if service.anonymous)
+    service = subject.service if isinstance(subject, Variables) else subject
+    return frozenset([service.name]) if isinstance(service, Service) and service.anonymous else frozenset()
 
 
 def distinct(findings: Iterable[Finding]) -> list[Finding]:
