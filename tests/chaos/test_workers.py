@@ -119,12 +119,16 @@ def test_7_a_claim_or_completion_whose_commit_is_unknown_is_neither_lost_nor_dou
 ) -> None:
     with Proxy(server.port) as proxy:
         machines.worker(url=plain_url(server, proxy.port), HEARTBEAT_INTERVAL_MS="4000")
-        ids = []
-        for _ in range(4):
-            proxy.spoil_next_commit(fate)
-            ids.append(jobs.enqueue(db, job_name, {"seconds": 0.01}))
-            assert proxy.spoiled.wait(20)
-        all_completed(db, 4)
+        eventually(lambda: heartbeats.read(db))
+        proxy.spoil_next_commit(fate)
+        ids = [jobs.enqueue(db, job_name)]
+        assert proxy.spoiled.wait(20), "the claim"
+        all_completed(db, 1)
+        ids.append(jobs.enqueue(db, job_name, {"seconds": 0.3}))
+        eventually(lambda: ids[1] in {each.job for each in executions(machines)})
+        proxy.spoil_next_commit(fate)
+        assert proxy.spoiled.wait(20), "the completion"
+        all_completed(db, 2)
     assert complaints(history(db, machines, ids, transactional=job_name == "effect")) == []
 
 
@@ -158,7 +162,7 @@ def test_22_a_job_that_kills_its_process_each_time_fails_in_the_end(db: Database
     for number in (1, 2):
         worker = machines.worker()
         assert worker.wait() == -signal.SIGKILL
-        eventually(lambda: len([each for each in executions(machines) if each.job == poison]) == number)
+        assert sum(each.job == poison for each in executions(machines)) == number
         reaper = machines.worker(JOBS_MODULE="tests.chaos.bystander")
         eventually(lambda: (row := jobs.read(db, poison)) is not None and row.status != "RUNNING")
         reaper.kill()

@@ -1,0 +1,191 @@
+"""Scenarios 8, 17, 23, 25, 26 and 30: what a database does to those who use it.
+
+24 (100,000 future jobs cost an empty poll nothing) is tests/mysql/test_claim.py.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from runtime import jobs
+from runtime.context import Job
+from runtime.db import Database, Unreachable, connect
+from runtime.jobs import NewJob
+from runtime.queue import Claim, Outcome, Queue
+from runtime.worker import Worker
+from tests.chaos.conftest import on_servers
+from tests.chaos.history import Ended, History, complaints, read_executions
+from tests.chaos.processes import Fleet
+from tests.chaos.test_daemons import due_every_second, runs, wait_for_runs
+from tests.mysql.server import Server
+from tests.runtime.support import Stop, ended, eventually, registry, running, settings
+
+
+def all_ended(db: Database, ids: list[str]) -> History:
+    eventually(lambda: jobs.summary(db).completed == len(ids))
+    found = {row.id: Ended(row.status, row.attempt or 0) for id_ in ids if (row := jobs.read(db, id_)) is not None}
+    return History(accepted=frozenset(ids), ended=found)
+
+
+@contextmanager
+def read_only(server: Server) -> Iterator[None]:
+    """As an old primary after a failover, or a new one that is not ready yet."""
+    variable = "super_read_only" if server.flavour == "mysql" else "read_only"
+    with server.root() as root, root.cursor() as cursor:
+        cursor.execute(f"SET GLOBAL {variable} = 1")
+        try:
+            yield
+        finally:
+            cursor.execute("SET GLOBAL super_read_only = 0" if server.flavour == "mysql" else "SELECT 1")
+            cursor.execute("SET GLOBAL read_only = 0")
+
+
+@on_servers
+def test_8_a_database_that_is_read_only_for_a_while_loses_nobody(db: Database, server: Server, machines: Fleet) -> None:
+    due_every_second(db)
+    slow = {"HEARTBEAT_INTERVAL_MS": "2000"}
+    daemon, worker = machines.daemon(**slow), machines.worker(**slow)
+    wait_for_runs(db, 1)
+    job = jobs.enqueue(db, "work", {"seconds": 0.5})
+    eventually(lambda: job in {each.job for each in read_executions(machines.executions)})
+    with read_only(server):
+        eventually(lambda: "[worker] database unreachable" in worker.log)
+        eventually(lambda: "[daemon] database unreachable" in daemon.log)
+    row = ended(db, job)
+    assert row.attempt == 1, "its claim was given up"
+    wait_for_runs(db, 1)
+    assert daemon.alive
+    assert worker.alive
+    assert len(runs(db)) == len(set(runs(db)))
+
+
+def test_17_a_worker_that_has_the_job_again_refuses_its_own_older_thread(
+    db: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread of the first attempt, given up as hopeless, ends while the same worker runs the second."""
+    monkeypatch.setattr("runtime.worker.UNWILLING_SECONDS", 0.1)
+    go_on, ended_late = threading.Event(), threading.Event()
+
+    def work(job: Job) -> None:
+        if job.attempt > 1:
+            go_on.set()
+            assert ended_late.wait(20)
+            return
+        job.on_interrupt(None)
+        while not go_on.is_set():
+            try:
+                go_on.wait()
+            except BaseException:
+                continue  # a job that listens to nobody
+        job.log("from the first attempt")
+        ended_late.set()
+
+    worker = Worker(settings(url, JOB_WORKER_CONCURRENCY="2"), registry(work=work), Stop())
+    job_id = jobs.enqueue(db, "work", timeout_seconds=1)
+    with running(worker):
+        eventually(lambda: (row := jobs.read(db, job_id)) is not None and row.status == "SCHEDULED")
+        db.change("UPDATE JobRun SET runAt = '2020-01-01 00:00:00.000', timeoutSeconds = 60", {})
+        row = ended(db, job_id)
+    assert row.attempt == 2
+    assert jobs.logs(db, job_id) == [], "an attempt that was taken away says nothing more"
+
+
+@on_servers
+def test_23_sixteen_workers_and_two_producers_are_not_in_each_others_way(
+    db: Database, url: str, server: Server
+) -> None:
+    """The server's default is REPEATABLE READ, under which this very thing deadlocks."""
+    with server.root() as root, root.cursor() as cursor:
+        cursor.execute(
+            "SELECT @@global.transaction_isolation" if server.flavour == "mysql" else "SELECT @@tx_isolation"
+        )
+        assert cursor.fetchone() == ("REPEATABLE-READ",)
+    each, claimed, conflicts = 1000, list[Claim](), list[int]()
+    together = threading.Barrier(18)
+
+    def produce() -> None:
+        with connect(url) as own:
+            together.wait()
+            for _ in range(each // 20):
+                jobs.enqueue_many(own, [NewJob("work")] * 20)
+
+    def consume() -> None:
+        with connect(url) as own:
+            queue, done = Queue(own), list[Outcome]()
+            together.wait()
+            while len(claimed) < 2 * each or done:
+                claims = queue.turn_over(done, ["work"], 10, "w")
+                claimed.extend(claims)
+                done = [Outcome(claim, "done") for claim in claims]
+            conflicts.append(own.conflicts)
+            assert queue.fence_refusals == 0
+
+    threads = [threading.Thread(target=work) for work in [produce] * 2 + [consume] * 16]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(conflicts) == 16
+    assert sum(conflicts) <= 2 * each / 100
+    assert len({claim.job_id for claim in claimed}) == len(claimed) == 2 * each
+    assert jobs.summary(db).completed == 2 * each
+
+
+@on_servers
+def test_25_somebody_elses_forgotten_transaction_changes_no_result(
+    db: Database, server: Server, machines: Fleet
+) -> None:
+    with server.root("runtime") as forgetful, forgetful.cursor() as cursor:
+        cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        cursor.execute("SELECT COUNT(*) FROM JobRun")
+        machines.worker(), machines.worker()
+        ids = jobs.enqueue_many(db, [NewJob("work")] * 1000)
+        assert complaints(all_ended(db, ids)) == []
+        cursor.execute("SELECT COUNT(*) FROM JobRun")
+        assert cursor.fetchone() == (0,), "the snapshot was not held"
+
+
+@on_servers
+def test_26_a_server_without_a_free_connection_is_waited_for(db: Database, server: Server, machines: Fleet) -> None:
+    with server.root() as root, root.cursor() as cursor:
+        cursor.execute("SHOW STATUS LIKE 'Threads_connected'")
+        (_, used) = cursor.fetchone()  # type: ignore[misc]
+        cursor.execute(f"SET GLOBAL max_connections = {max(10, int(used))}")
+        taken = []
+        try:
+            with suppress(Unreachable):
+                while True:
+                    taken.append(connect(machines.url))
+            job = jobs.enqueue(db, "work")
+            worker = machines.worker()
+            eventually(lambda: "Too many connections" in worker.log)
+        finally:
+            cursor.execute("SET GLOBAL max_connections = 60")
+            for each in taken:
+                each.close()
+    ended(db, job)
+    assert worker.log.count("database unreachable") == 1, "said more than once"
+
+
+def test_30_a_migration_beside_running_processes_disturbs_nobody(db: Database, machines: Fleet) -> None:
+    due_every_second(db)
+    daemon, worker = machines.daemon(), machines.worker()
+    wait_for_runs(db, 1)
+    for table in ("JobRun", "JobSchedule", "WorkerInstance", "SchedulerLease"):
+        db.change(f"ALTER TABLE {table} ADD COLUMN fromTomorrow INT NULL", {})
+    try:
+        ids = jobs.enqueue_many(db, [NewJob("work")] * 20)
+        for job in ids:
+            ended(db, job)
+        wait_for_runs(db, 1)
+        for line in (worker.log, daemon.log):
+            assert "turn failed" not in line
+    finally:
+        for process in (daemon, worker):
+            process.kill()
+        for table in ("JobRun", "JobSchedule", "WorkerInstance", "SchedulerLease"):
+            db.change(f"ALTER TABLE {table} DROP COLUMN fromTomorrow", {})
