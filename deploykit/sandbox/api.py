@@ -30,8 +30,10 @@ from deploykit.errors import DeploykitError
 from deploykit.sandbox.access import Access, identify
 from deploykit.sandbox.faults import Fault
 from deploykit.sandbox.limits import RateLimit
+from deploykit.sandbox.mutations import Mutation
 from deploykit.sandbox.platform import Platform, Refusal
-from deploykit.sandbox.resolvers import Mutation, NotInSandbox, Query, Request, resolve
+from deploykit.sandbox.queries import Query
+from deploykit.sandbox.resolvers import NotInSandbox, Request, resolve
 from deploykit.sandbox.state import new_id
 from deploykit.sandbox.views import Views
 

@@ -16,6 +16,7 @@ from deploykit.sandbox.access import identify
 from deploykit.sandbox.api import Answer, Api
 from deploykit.sandbox.faults import KINDS
 from deploykit.sandbox.platform import Platform, Refusal
+from deploykit.sandbox.trouble import Trouble
 
 SCHEMA = "deploykit.sandbox/1"
 
@@ -25,6 +26,7 @@ class Control:
 
     def __init__(self, platform: Platform, api: Api, stopping: asyncio.Event) -> None:
         self.platform, self.api, self._stopping = platform, api, stopping
+        self._trouble = Trouble(platform)
         self.key = secrets.token_urlsafe(24)
         self._port = 0
 
@@ -101,7 +103,7 @@ class Control:
                 return _answer(200, self._inject(request))
             case "DELETE", _ if path.startswith("/faults"):
                 number = path.removeprefix("/faults").strip("/")
-                dropped = self.platform.clear_faults(int(number) if number else None)
+                dropped = self._trouble.clear(int(number) if number else None)
                 return _answer(200, {"cleared": [fault.describe() for fault in dropped]})
             case "POST", "/shutdown":
                 self._stopping.set()
@@ -109,7 +111,7 @@ class Control:
         return _answer(404, {"error": f"no such endpoint: {method} /sandbox{path}"})
 
     def _inject(self, request: dict[str, Any]) -> dict[str, Any]:
-        fault = self.platform.inject(request)
+        fault = self._trouble.inject(request)
         if fault.name == "budget":
             self.api.rate_limit.set_budget(int(fault.parameters["per_hour"]), int(fault.parameters["per_second"]))
         return fault.describe()

@@ -12,7 +12,6 @@ import hashlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from deploykit.sandbox.faults import Faults
 from deploykit.sandbox.health import answers_200
 from deploykit.sandbox.logs import Logs
 from deploykit.sandbox.pace import Pace
+from deploykit.sandbox.place import Place, process_environment
 from deploykit.sandbox.processes import Container
 from deploykit.sandbox.replica import Replica, RestartPolicy
 from deploykit.sandbox.state import (
@@ -43,7 +43,6 @@ from deploykit.sandbox.state import (
 )
 from deploykit.sandbox.timeline import Timeline, flags
 
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 RECORDS_PER_SERVICE = 100
 CLOSING_SECONDS = 3.0
 
@@ -59,18 +58,6 @@ class Snapshot:
     config: Config
     variables: dict[str, str]
     sealed: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where things run: the state folder, the project's sources, the database server (None: SQLite)."""
-
-    folder: Path
-    sources: Path
-    database_server: Path | None
-
-    def volume(self, volume_id: str) -> Path:
-        return self.folder / "volumes" / volume_id
 
 
 def commit_of(config: Config) -> str:
@@ -555,41 +542,14 @@ class Deployments:
         return container
 
     def _environment(self, deployment: Deployment, instance: Instance) -> dict[str, str]:
-        """Exactly the rendered variables, Railway's own, and what any program needs to start."""
         environment, service = self.state.environments[deployment.environment_id], self._service(deployment)
         if instance.port is None and "PORT" not in deployment.variables:
             instance.port = database.free_port()
-        values = {
-            "PATH": f"{Path(sys.executable).parent}:{SYSTEM_PATH}",
-            "HOME": str(self.place.folder / "home"),
-            "LANG": "C.UTF-8",
-            **self._provided(environment, service),
-            "RAILWAY_DEPLOYMENT_ID": deployment.id,
-            "RAILWAY_SNAPSHOT_ID": deployment.snapshot_id,
-            "RAILWAY_REPLICA_ID": instance.id,
-            "RAILWAY_REPLICA_REGION": instance.region,
-        }
-        if instance.port is not None:
-            values["PORT"] = str(instance.port)
-        if deployment.meta.get("commitHash"):
-            owner, _, repository = str(deployment.meta["repo"]).partition("/")
-            values |= {
-                "RAILWAY_GIT_COMMIT_SHA": str(deployment.meta["commitHash"]),
-                "RAILWAY_GIT_BRANCH": str(deployment.meta["branch"]),
-                "RAILWAY_GIT_REPO_OWNER": owner,
-                "RAILWAY_GIT_REPO_NAME": repository,
-                "RAILWAY_GIT_AUTHOR": str(deployment.meta["commitAuthor"]),
-                "RAILWAY_GIT_COMMIT_MESSAGE": str(deployment.meta["commitMessage"]),
-            }
-        if volume := self._settings(deployment).volume:
-            folder = self.place.volume(volume[0])
-            folder.mkdir(parents=True, exist_ok=True)
-            values["RAILWAY_VOLUME_NAME"] = (
-                self.state.volumes[volume[0]].name if volume[0] in self.state.volumes else ""
-            )
-            values["RAILWAY_VOLUME_MOUNT_PATH"] = str(folder)
-        Path(values["HOME"]).mkdir(parents=True, exist_ok=True)
-        return values | deployment.variables
+        mounted = self._settings(deployment).volume
+        volume = self.state.volumes.get(mounted[0]) if mounted else None
+        return process_environment(
+            deployment, instance, place=self.place, provided=self._provided(environment, service), volume=volume
+        )
 
     def _port(self, deployment: Deployment, instance: Instance) -> int:
         given = deployment.variables.get("PORT", "")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Coroutine
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
-from deploykit.errors import UsageError
 from deploykit.sandbox import cron, database, variables
 from deploykit.sandbox.config import (
     PREFERRED_REGION,
@@ -23,11 +21,12 @@ from deploykit.sandbox.config import (
     runs_differently,
     values,
 )
-from deploykit.sandbox.deployments import Deployments, Place, Snapshot, commit_of
-from deploykit.sandbox.faults import KINDS, Fault, Faults
+from deploykit.sandbox.deployments import Deployments, Snapshot, commit_of
+from deploykit.sandbox.faults import Faults
 from deploykit.sandbox.logs import Logs
 from deploykit.sandbox.metrics import SAMPLE_EVERY_SECONDS, Metrics
 from deploykit.sandbox.pace import Pace
+from deploykit.sandbox.place import Place
 from deploykit.sandbox.state import (
     BUILDING,
     IN_PROGRESS,
@@ -444,78 +443,7 @@ class Platform:
         self.state.environments.pop(environment.id, None)
         self.touch()
 
-    # ---- faults that act at once ------------------------------------------------------------------------------
-
-    def inject(self, request: dict[str, Any]) -> Fault:
-        """Add a fault; one that acts at once does so now. Raises UsageError."""
-        fault = self.faults.create(request)
-        if not KINDS[fault.name].at_once:
-            self.faults.wait(fault)
-            return fault
-        if fault.name == "budget":
-            return fault
-        environment = next(iter(self.state.environments.values()))
-        if fault.name == "push":
-            self.push(environment, checks_pass=fault.parameters["checks"] == "success")
-            return fault
-        service = self.state.service_named(fault.service or "")
-        if service is None:
-            names = ", ".join(sorted(known.name for known in self.state.living_services()))
-            raise UsageError(f"no service {fault.service!r} in the sandbox", hint=f"services: {names or 'none'}")
-        active = self.deployments.active(environment.id, service.id)
-        match fault.name:
-            case "redeploy":
-                self.deploy(environment, service, reason="migrate", built=True)
-            case "dashboard-edit":
-                self._edit(environment, service, fault.parameters)
-            case "stuck-process":
-                self.faults.wait(fault)
-                self._signal(active, signal.SIGSTOP)
-            case "kill-process":
-                self._signal(active, signal.SIGKILL)
-            case "kill-guard":
-                for deployment in active:
-                    self.deployments.signal(deployment, signal.SIGKILL, guards=True)
-            case "sleep":
-                for deployment in active:
-                    self.deployments.put_to_sleep(deployment)
-        return fault
-
-    def clear_faults(self, fault_id: int | None = None) -> list[Fault]:
-        """Drop faults; processes that were stopped go on."""
-        dropped = self.faults.clear(fault_id)
-        for fault in dropped:
-            service = self.state.service_named(fault.service or "")
-            if fault.name == "stuck-process" and service:
-                for environment in self.state.environments.values():
-                    self._signal(self.deployments.active(environment.id, service.id), signal.SIGCONT)
-        return dropped
-
-    def _signal(self, deployments: list[Deployment], number: int) -> None:
-        for deployment in deployments:
-            self.deployments.signal(deployment, number)
-
-    def _edit(self, environment: Environment, service: Service, edit: dict[str, Any]) -> None:
-        change: Config = {}
-        if edit["variable"]:
-            value = edit["value"]
-            change["variables"] = {edit["variable"]: None if value is None else {"value": str(value)}}
-        if edit["setting"]:
-            *sections, key = str(edit["setting"]).split(".")
-            inner: Config = {key: edit["value"]}
-            for section in reversed(sections):
-                inner = {section: inner}
-            change = merge(change, inner)
-        if edit["replicas"] is not None:
-            regions = (self.service_config(environment, service.id).get("deploy") or {}).get("multiRegionConfig") or {}
-            region = next(iter(regions), PREFERRED_REGION)
-            count = {"multiRegionConfig": {region: {"numReplicas": int(edit["replicas"])}}}
-            change = merge(change, {"deploy": count})
-        patch = {"services": {service.id: change}}
-        if edit["staged"]:
-            self.stage(environment, patch, merged=True)
-        else:
-            self.commit(environment, patch, "Edited in the dashboard", skip_deploys=not edit["deploy"])
+    # ---- staging ----------------------------------------------------------------------------------------
 
     def stage(self, environment: Environment, patch: Config, *, merged: bool) -> Patch:
         """Put a patch aside for a later commit; without ``merged`` it replaces what was staged before."""

@@ -100,9 +100,9 @@ class Server:
         from deploykit.sandbox.api import Api
         from deploykit.sandbox.control import Control
         from deploykit.sandbox.database import choose
-        from deploykit.sandbox.deployments import Place
         from deploykit.sandbox.limits import RateLimit
         from deploykit.sandbox.pace import Pace
+        from deploykit.sandbox.place import Place
         from deploykit.sandbox.platform import Platform
 
         self.options = options

@@ -21,7 +21,8 @@ from graphql import (
 )
 
 from deploykit.sandbox.api import SCHEMA_FILE
-from deploykit.sandbox.resolvers import Mutation, Query
+from deploykit.sandbox.mutations import Mutation
+from deploykit.sandbox.queries import Query
 from tests.sandbox.conftest import FOREVER, Driver
 
 DOCUMENTS = Path(__file__).with_name("documents.graphql").read_text("utf-8")
