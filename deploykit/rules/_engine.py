@@ -111,7 +111,11 @@ def _load(path: str, sources: Sources) -> Loaded:
             raise FileNotFoundError(other.as_posix())
         return text
 
-    return load(Path(path), text=sources.texts[path], read=read)
+    def known(folder: Path) -> list[str]:
+        names = [Path(other) for other in sources.texts if other.endswith(".yaml")]
+        return sorted(other.stem for other in names if other.parent == folder)
+
+    return load(Path(path), text=sources.texts[path], read=read, known=known, findings_only=True)
 
 
 def _unreadable(path: str, reason: str) -> Finding:
@@ -124,15 +128,18 @@ def _of_profile(system: System, loaded: Loaded) -> Iterator[Finding]:
     chain = loaded.value("extends") if loaded.has("extends") else None
     services = {service.name: service for service in system.services}
     for finding in run(system):
-        owner = services.get(finding.service or "")
-        more: tuple[Related, ...] = ()
-        if finding.place.path != system.path:
-            if chain:
-                more = (Related(chain, f"`{system.name or system.path}` inherits it through this"),)
-        elif owner and not owner.owns(finding.place) and finding.place != owner.key and owner.key.path == system.path:
-            if not any(each.place == owner.key for each in finding.related) and finding.variable:
-                more = (Related(owner.key, f"`{owner.name}` takes it over from there"),)
-        yield replace(finding, related=(*finding.related, *more)) if more else finding
+        way = _way(finding, system, services.get(finding.service or ""), chain)
+        yield replace(finding, related=(*finding.related, way)) if way else finding
+
+
+def _way(finding: Finding, system: System, owner: Service | None, chain: Place | None) -> Related | None:
+    """How a value that stands elsewhere came into its service: through ``extends``, or through an anchor."""
+    if finding.place.path != system.path:
+        return Related(chain, f"`{system.name or system.path}` inherits it through this") if chain else None
+    if owner is None or not finding.variable or owner.owns(finding.place) or owner.key.path != system.path:
+        return None
+    known = {finding.place, *(each.place for each in finding.related)}
+    return None if owner.key in known else Related(owner.key, f"`{owner.name}` takes it over from there")
 
 
 def run(system: System) -> Iterator[Finding]:
