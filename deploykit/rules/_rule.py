@@ -233,7 +233,7 @@ def profile(*changes: tuple[str, str], worker: bool = False, name: str = "exampl
         at = 0
         service, colon, rest = old.partition("|")
         if colon:
-            at = text.index(f"\n  {service}:")
+            at = re.search(f"\n  «?{service}»?:", text).start()  # type: ignore[union-attr]
             old = rest
         at = text.index(old, at)
         text = text[:at] + new + text[at + len(old) :]
