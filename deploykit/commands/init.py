@@ -52,6 +52,7 @@ def init(project_dir: Path) -> Setup:
 
 def _files(project_dir: Path, found: Found) -> Iterator[tuple[str, str | None, str]]:
     """Path, text (None when it is not to be written) and the note for when it is kept."""
+    from deploykit.commands.schema import schema_text
     from deploykit.rendering.render import fill
 
     first = project_dir / "profiles" / f"{_PROFILES[0]}.yaml"
@@ -60,6 +61,7 @@ def _files(project_dir: Path, found: Found) -> Iterator[tuple[str, str | None, s
         others = name != _PROFILES[0] and first.exists()
         text = None if others else fill(f"init/{name}.yaml.j2", found=found)
         yield f"profiles/{name}.yaml", text, "not written: your own pre-launch.yaml is there" if others else ""
+    yield "profiles/profile.schema.json", schema_text(), "`deploykit schema` prints the current one"
     yield ".env.example", fill("init/env.example.j2", found=found), "compare it with `deploykit lint`"
     yield ".github/workflows/deploykit.yml", fill("init/workflow.yml.j2", found=found), ""
     hook = fill("init/pre-commit-config.yaml.j2", found=found)

@@ -22,6 +22,7 @@ WRITTEN = [
     "profiles/100-users.yaml",
     "profiles/1000-users.yaml",
     "profiles/pre-launch.yaml",
+    "profiles/profile.schema.json",
 ]
 SCRIPTS = {
     "start": "node dist/index.js",
@@ -54,6 +55,13 @@ def test_workflow_and_hook_are_valid_yaml_and_run_lint(tmp_path: Path) -> None:
     assert hook["repos"][0]["hooks"][0]["entry"] == "deploykit lint"
 
 
+def test_editors_find_the_schema_that_the_profiles_name(tmp_path: Path) -> None:
+    init(tmp_path)
+    first = (tmp_path / "profiles" / "pre-launch.yaml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=profile.schema.json"
+    assert "services" in json.loads((tmp_path / "profiles" / "profile.schema.json").read_text())["properties"]
+
+
 def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
     for path in WRITTEN:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +86,7 @@ def test_profiles_that_extend_ours_are_not_put_beside_somebody_elses(tmp_path: P
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "pre-launch.yaml").write_text("version: 1\n")
     done = {file.path: file for file in init(tmp_path).files}
-    assert files_in(tmp_path / "profiles") == ["pre-launch.yaml"]
+    assert files_in(tmp_path / "profiles") == ["pre-launch.yaml", "profile.schema.json"]
     assert done["profiles/100-users.yaml"].note == "not written: your own pre-launch.yaml is there"
 
 
