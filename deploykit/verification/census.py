@@ -122,18 +122,22 @@ def wants(service: Service, kind: str) -> int:
     return service.total_replicas if runs and service.role != "database" else 0
 
 
-def settling(profile: Profile, service: LiveService, read_at: datetime | None, starting_seconds: float) -> bool:
-    """Whether a rollout of the service may still be under way: its newest deployment is young or not there yet."""
-    newest = max(service.deployments, key=lambda deployment: deployment.created_at, default=None)
-    if newest is None:
+def starting(live: LiveService | None, read_at: datetime | None, starting_seconds: float) -> bool:
+    """Whether a deployment of the service is still coming up: in progress, or too young for its silence to count."""
+    newest = max(live.deployments, key=lambda deployment: deployment.created_at, default=None) if live else None
+    if newest is None or newest.stopped:
         return False
     if newest.status in _IN_PROGRESS:
         return True
-    wish = profile.services.get(service.name)
-    grace = starting_seconds
-    if wish is not None:
-        grace += (wish.overlap_seconds or 0) + (wish.draining_seconds or 0)
-    return read_at is not None and (read_at - newest.created_at).total_seconds() < grace
+    young = read_at is not None and (read_at - newest.created_at).total_seconds() < starting_seconds
+    return newest.status == "SUCCESS" and young
+
+
+def leaving(profile: Profile, live: LiveService | None, read_at: datetime | None, starting_seconds: float) -> bool:
+    """Whether predecessors of the newest deployment may still be there: until overlap and draining have passed too."""
+    wish = profile.services.get(live.name) if live else None
+    grace = float((wish.overlap_seconds or 0) + (wish.draining_seconds or 0)) if wish else 0.0
+    return starting(live, read_at, starting_seconds + grace)
 
 
 _IN_PROGRESS = frozenset({"QUEUED", "WAITING", "INITIALIZING", "BUILDING", "DEPLOYING"})
@@ -196,7 +200,7 @@ class _Kind:
         name = found.service.name
         wish = self.profile.services.get(name)
         if gone(self.evidence.before, beat.deployment) and gone(self.evidence.after, beat.deployment):
-            status = "stopped" if found.deployment.stopped else found.deployment.status
+            status = "stopped" if found.deployment.status == "SUCCESS" else found.deployment.status
             return self._row(beat, Class.ZOMBIE, f"Railway says its deployment is {status}, and yet it beats", name)
         if wish is None:
             return self._row(beat, Class.GHOST_SERVICE, f"the profile has no service {name!r}", name)
@@ -281,7 +285,7 @@ class _Kind:
         if self._leaving(beat):
             return self._row(beat, Class.DRAINING, "it is on its way out", service.name)
         read_at = self.snapshot.read_at if self.snapshot else None
-        if older and live and settling(self.profile, live, read_at, self.starting_seconds):
+        if older and leaving(self.profile, live, read_at, self.starting_seconds):
             return self._row(beat, Class.DRAINING, "its successor is young; it should leave soon", service.name)
         why = "an older deployment of the service lives on" if older else "one more than the profile wants here"
         return self._row(beat, Class.DUPLICATE, why, service.name)
@@ -294,7 +298,7 @@ class _Kind:
         if empty <= 0:
             return
         read_at = self.snapshot.read_at if self.snapshot else None
-        young = live is not None and settling(self.profile, live, read_at, self.starting_seconds)
+        young = starting(live, read_at, self.starting_seconds)
         for deployment, instance in _running(live, beats):
             if empty == 0:
                 return
@@ -389,7 +393,8 @@ def _web(profile: Profile, evidence: Evidence, starting_seconds: float) -> Itera
                 yield Row(WEB, Class.UNKNOWN, service.name, why="Railway could not be asked")
             continue
         running = list(_running(live, ()))
-        young = live is not None and settling(profile, live, snapshot.read_at, starting_seconds)
+        young = starting(live, snapshot.read_at, starting_seconds)
+        rolling = leaving(profile, live, snapshot.read_at, starting_seconds)
         newest = running[0][0].id if running else None
         filled = 0
         for deployment, instance in running:
@@ -401,7 +406,7 @@ def _web(profile: Profile, evidence: Evidence, starting_seconds: float) -> Itera
             elif deployment.id == newest and filled < service.total_replicas:
                 filled += 1
                 yield place
-            elif deployment.id != newest and young:
+            elif deployment.id != newest and rolling:
                 yield replace(place, class_=Class.DRAINING, why="its successor is young; it should leave soon")
             else:
                 older = deployment.id != newest

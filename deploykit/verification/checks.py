@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 
@@ -31,8 +31,9 @@ from deploykit.verification.census import (
     Census,
     Class,
     census,
+    leaving,
     promised_poll_ms,
-    settling,
+    starting,
     wants,
 )
 from deploykit.verification.evidence import Evidence
@@ -95,11 +96,17 @@ class Case:
         """The service on Railway, None when it is not there."""
         return self.evidence.snapshot.service(service.name) if self.evidence.snapshot else None
 
-    def settling(self, live: LiveService | None) -> bool:
-        """Whether a rollout of it may still be under way."""
-        snapshot = self.evidence.snapshot
-        read_at = snapshot.read_at if snapshot else None
-        return live is not None and settling(self.profile, live, read_at, self.starting_seconds)
+    def starting(self, live: LiveService | None) -> bool:
+        """Whether a deployment of it is still coming up."""
+        return starting(live, self._read_at, self.starting_seconds)
+
+    def leaving(self, live: LiveService | None) -> bool:
+        """Whether predecessors of its newest deployment may still be there."""
+        return leaving(self.profile, live, self._read_at, self.starting_seconds)
+
+    @property
+    def _read_at(self) -> datetime | None:
+        return self.evidence.snapshot.read_at if self.evidence.snapshot else None
 
     def current(self, service: Service) -> LiveDeployment | None:
         """The newest active deployment."""
@@ -273,20 +280,21 @@ def _active_deployment(case: Case, service: Service, live: LiveService) -> Check
     identity = f"active-deployment:{service.name}"
     active = [deployment for deployment in live.active if deployment.status != "REMOVING"]
     facts = {"active": [{"id": d.id, "status": d.status, "stopped": d.stopped} for d in active]}
-    young = Verdict.INCONCLUSIVE if case.settling(live) else Verdict.FAIL
+    coming = Verdict.INCONCLUSIVE if case.starting(live) else Verdict.FAIL
+    going = Verdict.INCONCLUSIVE if case.leaving(live) else Verdict.FAIL
     if not active:
         summary = f"{service.name} has no active deployment"
-        return Check(identity, young, summary, f"deploykit plan {case.profile.name}, then deploykit apply", facts)
+        return Check(identity, coming, summary, f"deploykit plan {case.profile.name}, then deploykit apply", facts)
     if len(active) > 1:
         summary = f"{service.name} has {len(active)} active deployments, there should be one"
-        return Check(identity, young, summary, "wait for the rollout to end; deploykit ghosts names what stays", facts)
+        return Check(identity, going, summary, "wait for the rollout to end; deploykit ghosts names what stays", facts)
     one = active[0]
-    if one.stopped:
-        hint = "set restart: {policy: always}, so that an exit with status 0 starts it again; then deploy"
-        return Check(identity, Verdict.FAIL, f"{service.name} ended by itself and says {one.status}", hint, facts)
     if one.status == "SLEEPING" and (wants(service, DAEMON) or wants(service, WORKER)):
         hint = f"set sleep: false for {service.name}: what sleeps neither schedules nor works"
         return Check(identity, Verdict.FAIL, f"{service.name} sleeps", hint, facts)
+    if one.stopped and one.status != "SLEEPING":
+        hint = "set restart: {policy: always}, so that an exit with status 0 starts it again; then deploy"
+        return Check(identity, Verdict.FAIL, f"{service.name} ended by itself and says {one.status}", hint, facts)
     if one.status in ("SUCCESS", "SLEEPING"):
         return Check(identity, Verdict.PASS, f"{service.name} has exactly 1 active deployment", "", facts)
     bad = one.status in ("CRASHED", "FAILED")
@@ -326,7 +334,7 @@ def _instances(case: Case) -> Iterator[Check]:
         if running == service.total_replicas:
             yield Check(f"instances:{service.name}", Verdict.PASS, f"{service.name}: {_count(running)}", "", facts)
             continue
-        young = case.settling(case.live(service))
+        young = case.starting(case.live(service))
         yield Check(
             f"instances:{service.name}",
             Verdict.INCONCLUSIVE if young else Verdict.FAIL,
@@ -529,7 +537,7 @@ def _lease(case: Case) -> Iterator[Check]:
     facts = {"holder": lease.holder_id, "token": lease.token, "expires_in_seconds": round(lease.expires_in_seconds, 1)}
     rows = case.census.of(DAEMON)
     holder = next((row for row in rows if row.worker_id == lease.holder_id and row.alive), None)
-    changing = any(case.settling(case.live(service)) for service in case.profile.daemons) or any(
+    changing = any(case.leaving(case.live(service)) for service in case.profile.daemons) or any(
         row.class_ is Class.DRAINING for row in rows
     )
     soft = Verdict.INCONCLUSIVE if changing else Verdict.FAIL

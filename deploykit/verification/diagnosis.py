@@ -145,7 +145,9 @@ def _settings(case: Case) -> Iterator[Diagnosis]:
             runs = configured if deployment.variables is None else deployment.variables.get(name)
             if stored is not None and configured is None:
                 configured = runs
-            if configured != runs:
+            if name == DAEMON_FLAG and runs == "true" != wish:
+                yield _two_daemons(case, service)
+            elif configured != runs:
                 yield Diagnosis(
                     "never-deployed",
                     Rank.SETTING,
@@ -159,8 +161,6 @@ def _settings(case: Case) -> Iterator[Diagnosis]:
 
 
 def _wrong_setting(case: Case, service: Service, name: str, runs: str | None, wish: str | None) -> Diagnosis:
-    if name == DAEMON_FLAG and runs == "true":
-        return _two_daemons(case, service)
     identity = {DAEMON_FLAG: "daemon-flag-off", WORKER_FLAG: "worker-flag"}.get(name, "wrong-interval")
     cause = f"{service.name} runs with {name}={runs}; the profile says {wish}"
     if identity == "wrong-interval" and name == POOL_SIZE:
@@ -287,6 +287,10 @@ def _why_absent(case: Case, service: Service, live: LiveService, rows: Sequence[
     if command and service.start and command != service.start:
         because = f"it was deployed with the start command {command!r}; the profile says {service.start!r}"
         return Diagnosis("wrong-command", Rank.SETTING, f"{name} runs something else", because, _apply(case), name)
+    if deployment.status == "SLEEPING":
+        because = "serverless is on: without outbound traffic Railway put it to sleep, and nothing wakes it"
+        cure = (f"set sleep: false for {name}", *_apply(case))
+        return Diagnosis("asleep", Rank.PLATFORM, f"{name} sleeps", because, cure, name)
     if deployment.stopped:
         because = f"Railway says {deployment.status}, and its process ended with status 0{said}"
         cure: tuple[str, ...] = (
@@ -295,10 +299,6 @@ def _why_absent(case: Case, service: Service, live: LiveService, rows: Sequence[
             restart,
         )
         return Diagnosis("ended-by-itself", Rank.PLATFORM, f"{name} ended by itself", because, cure, name)
-    if deployment.status == "SLEEPING":
-        because = "serverless is on: without outbound traffic Railway put it to sleep, and nothing wakes it"
-        cure = (f"set sleep: false for {name}", *_apply(case))
-        return Diagnosis("asleep", Rank.PLATFORM, f"{name} sleeps", because, cure, name)
     starts = read_lines(service, case.evidence.logs.get(deployment.id, ())).starts
     restarting = any(instance.status in ("RESTARTING", "CRASHED") for instance in deployment.instances)
     if deployment.status == "CRASHED" or restarting or starts >= CRASH_LOOP_STARTS:
@@ -334,6 +334,12 @@ def _no_deployment(case: Case, service: Service, live: LiveService) -> Diagnosis
         cure: tuple[str, ...] = (f"deploykit verify {case.profile.name} --wait 10m",)
         because = f"its first deployment is {latest.status}"
         return Diagnosis("starting", Rank.PROCESS, f"{service.name} is starting", because, cure, service.name)
+    if latest is not None and latest.status == "CRASHED":
+        because = f"its latest deployment is CRASHED{_last_words(case, latest)}"
+        logs = f"railway logs --service {service.name}"
+        return Diagnosis(
+            "crash-loop", Rank.PLATFORM, f"{service.name} crashed", because, (logs, *_apply(case)), service.name
+        )
     because = "all its deployments were removed" if latest is None else f"its latest deployment is {latest.status}"
     cure = (f"railway redeploy --service {service.name}", *_apply(case))
     return Diagnosis("not-deployed", Rank.PLATFORM, f"{service.name} is not deployed", because, cure, service.name)

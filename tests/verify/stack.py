@@ -6,21 +6,25 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import runtime.db
+from deploykit.commands.doctor import doctor
 from deploykit.commands.verify import verify
 from deploykit.planning.graph import deploy as deploy_settings
 from deploykit.profile.load import load
 from deploykit.profile.schema import Profile
 from deploykit.railway.client import Railway, connect
 from deploykit.sandbox import Sandbox
-from deploykit.verification.checks import Verification
+from deploykit.verification.checks import Health, Verification
+from deploykit.verification.diagnosis import Diagnosis
+from runtime.db import DatabaseError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BEAT_MS = 300
@@ -32,6 +36,8 @@ _UPDATE = "mutation($s: String!, $i: ServiceInstanceUpdateInput!, $e: String) { 
 _DEPLOY = "mutation($s: String!, $e: String!) { serviceInstanceDeployV2(serviceId: $s, environmentId: $e) }"
 _DELETE = "mutation($s: String!) { serviceDelete(id: $s) }"
 _SERVICES = "query($p: String!) { project(id: $p) { services { edges { node { id name } } } } }"
+_DEPLOYMENTS = "query($i: DeploymentListInput!) { deployments(input: $i, first: 100) { edges { node { id status createdAt deploymentStopped instances { status } } } } }"  # noqa: E501
+_ENVIRONMENT = "mutation($i: EnvironmentCreateInput!) { environmentCreate(input: $i) { id } }"
 _SET = "mutation($i: VariableCollectionUpsertInput!) { variableCollectionUpsert(input: $i) }"
 
 
@@ -55,6 +61,12 @@ class Stack:
     railway: Railway
     url: str
     ghosts: list[subprocess.Popen[str]] = field(default_factory=list)
+    forgers: list[threading.Event] = field(default_factory=list)
+    connection: dict[str, str] | None = None
+    """Another access to Railway than the right one."""
+    look_at: str | None = None
+    """Another database to look at than the right one."""
+    other_environment: str | None = None
 
     # --- Railway ------------------------------------------------------------------------------------------------
 
@@ -84,6 +96,43 @@ class Stack:
         made = {"projectId": self.sandbox.project_id, "environmentId": self.sandbox.environment_id,
                 "serviceId": self.ids()[name], "variables": variables, "skipDeploys": skip_deploys}  # fmt: skip
         self.sandbox.graphql(_SET, {"i": made})
+
+    def deployments(self, name: str, environment: str | None = None) -> list[dict[str, Any]]:
+        """The deployments of a service, newest first."""
+        wanted = {"projectId": self.sandbox.project_id, "serviceId": self.ids()[name],
+                  "environmentId": environment or self.sandbox.environment_id}  # fmt: skip
+        edges = self.sandbox.graphql(_DEPLOYMENTS, {"i": wanted})["deployments"]["edges"]
+        return sorted((edge["node"] for edge in edges), key=lambda node: str(node["createdAt"]), reverse=True)
+
+    def redeploy(self, name: str) -> None:
+        self.rollout(name, lambda: self.deploy(self.ids()[name]))
+
+    def rollout(self, name: str, begin: Callable[[], object]) -> None:
+        """Begin a deployment and wait until it and the one before have come to rest."""
+        known = {one["id"] for one in self.deployments(name)}
+        begin()
+        self.until(lambda: any(one["id"] not in known for one in self.deployments(name)))
+        self.until(lambda: not any(one["status"] in _RESTLESS for one in self.deployments(name)))
+
+    def ill(self, name: str) -> bool:
+        """Whether the newest deployment crashed or its process is being started again and again."""
+        newest = self.deployments(name)[0]
+        restless = any(one["status"] in ("RESTARTING", "CRASHED") for one in newest["instances"])
+        return newest["status"] == "CRASHED" or restless
+
+    def ended(self, name: str) -> bool:
+        """Whether Railway says that the deployment before the newest is gone."""
+        return self.deployments(name)[1]["status"] == "REMOVED"
+
+    def deployment_elsewhere(self) -> str:
+        """A deployment of the same service in a copy of the environment."""
+        if self.other_environment is None:
+            made = {"projectId": self.sandbox.project_id, "name": "pr-42",
+                    "sourceEnvironmentId": self.sandbox.environment_id}  # fmt: skip
+            self.other_environment = str(self.sandbox.graphql(_ENVIRONMENT, {"i": made})["environmentCreate"]["id"])
+        other = self.other_environment
+        self.until(lambda: bool(self.deployments("schedule-daemon", other)))
+        return str(self.deployments("schedule-daemon", other)[0]["id"])
 
     def delete(self, name: str) -> None:
         self.sandbox.graphql(_DELETE, {"s": self.ids()[name]})
@@ -125,6 +174,34 @@ class Stack:
             process.stdout.close()
         self.ghosts.clear()
 
+    def pids(self, name: str) -> set[int]:
+        return {int(one["pid"]) for one in self.sandbox.processes(name)}
+
+    def signal(self, name: str, signal_name: str) -> None:
+        """Send a signal to the runtime's process of a service."""
+        row = self.sql(f"SELECT pid FROM WorkerInstance WHERE service = '{name}' ORDER BY startedAt DESC")[0]
+        os.kill(int(row["pid"]), getattr(signal, f"SIG{signal_name}"))
+
+    def beating_row(self, kind: str, **columns: Any) -> None:
+        """A row that somebody keeps fresh, whoever that is."""
+        worker_id = f"forged-{len(self.forgers)}"
+        names = ", ".join(["id", "workerType", *columns])
+        values = ", ".join(_literal(value) for value in (worker_id, kind, *columns.values()))
+        if columns.get("beats", 0) is None:
+            # A Node application's table lacks the column; here it is NOT NULL, so the row keeps a constant.
+            names, values = "id, workerType", f"{_literal(worker_id)}, {_literal(kind)}"
+        self.sql(f"INSERT INTO WorkerInstance ({names}) VALUES ({values})")
+        stop = threading.Event()
+
+        def beat() -> None:
+            with runtime.db.connect(self.url) as db:
+                while not stop.wait(BEAT_MS / 1000):
+                    now = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+                    db.change(f"UPDATE WorkerInstance SET lastHeartbeatAt = {now} WHERE id = '{worker_id}'", {})
+
+        threading.Thread(target=beat, daemon=True).start()
+        self.forgers.append(stop)
+
     # --- looking ------------------------------------------------------------------------------------------------
 
     def verify(self, **options: Any) -> Verification:
@@ -137,6 +214,69 @@ class Stack:
                 db.rows(statement, {}) if statement.lstrip().startswith("SELECT") else [{"n": db.change(statement, {})}]
             )
 
+    def doctor(self, **options: Any) -> tuple[Verification, list[Diagnosis]]:
+        options.setdefault("starting_seconds", 0.0)
+        url = self.url if self.look_at is None else self.look_at
+        return doctor(self.profile, lambda: self.reconnect(self.connection), url or None, **options)
+
+    def reconnect(self, connection: dict[str, str] | None) -> Railway:
+        return connect(connection) if connection is not None else self.railway
+
+    def count(self, statement: str) -> int:
+        return len(self.sql(statement))
+
+    def leads(self) -> bool:
+        """Whether a living daemon holds the lease."""
+        return bool(
+            self.sql(
+                "SELECT l.holderId FROM SchedulerLease l JOIN WorkerInstance w ON w.id = l.holderId"
+                " WHERE w.status = 'RUNNING'"
+            )
+        )
+
+    def heal(self) -> None:
+        """Undo every fault, and wait until the system is as it was deployed."""
+        self.sandbox.clear_faults()
+        self.end_ghosts()
+        for stop in self.forgers:
+            stop.set()
+        self.forgers.clear()
+        self.connection = self.look_at = None
+        with suppress(DatabaseError):
+            self.sql("ALTER TABLE Hidden RENAME TO WorkerInstance")
+        self.sql("DELETE FROM JobRun WHERE status <> 'RUNNING'")
+        self.sql("UPDATE JobRun SET cancelRequested = 1")
+        self.sql("UPDATE JobSchedule SET enabled = 0, nextRunAt = NULL")
+        self._heal_railway()
+        self.sql("DELETE FROM JobRun")
+        self.sql("DELETE FROM WorkerInstance WHERE status IN ('DEAD', 'STOPPED') OR id LIKE 'forged%'")
+        self.sql("UPDATE SchedulerLease SET expiresAt = '1970-01-02' WHERE holderId = 'nobody'")
+        self.until(lambda: self.verify().health is Health.HEALTHY, 60)
+
+    def _heal_railway(self) -> None:
+        self.sandbox.graphql(_STAGE, {"e": self.sandbox.environment_id})
+        known = self.ids()
+        wanted = self.profile.services
+        for name in known.keys() - wanted.keys() - {"MySQL"}:
+            self.delete(name)
+        if not any(one["status"] == "SUCCESS" and not one["deploymentStopped"] for one in self.deployments("MySQL")):
+            self.redeploy("MySQL")
+        for service in wanted.values():
+            variables = {k: v for k, v in service.env.items() if isinstance(v, str)}
+            settings = {"restartPolicyType": "ON_FAILURE", "numReplicas": 1, **deploy_settings(service)}
+            if service.name not in known:
+                self.create(service.name, variables, settings)
+            else:
+                made = {"projectId": self.sandbox.project_id, "environmentId": self.sandbox.environment_id,
+                        "serviceId": known[service.name], "variables": variables, "skipDeploys": True,
+                        "replace": True}  # fmt: skip
+                self.sandbox.graphql(_SET, {"i": made})
+                self.settings(known[service.name], settings)
+                for pid in self.pids(service.name):
+                    with suppress(OSError):
+                        os.kill(pid, signal.SIGCONT)
+                self.redeploy(service.name)
+
     def until(self, what: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
         deadline = time.monotonic() + seconds
         while not what():
@@ -148,11 +288,26 @@ class Stack:
         return len(rows) >= count
 
 
+_RESTLESS = frozenset({"QUEUED", "WAITING", "INITIALIZING", "BUILDING", "DEPLOYING", "REMOVING"})
+_STAGE = "mutation($e: String!) { environmentStageChanges(environmentId: $e, input: {}, merge: false) { id } }"
+
+
+def _literal(value: Any) -> str:
+    return "NULL" if value is None else str(value) if isinstance(value, int) else f"'{value}'"
+
+
 @contextmanager
 def running(profile: Profile, folder: Path, *, database: str = "sqlite") -> Iterator[Stack]:
     """Deploy a profile, databases first, and wait until every process beats."""
     with Sandbox.start(folder, source_dir=REPOSITORY, database=database, pace=0.1) as sandbox:
-        railway = connect({"DEPLOYKIT_RAILWAY_URL": sandbox.endpoint, "RAILWAY_TOKEN": sandbox.token})
+        railway = connect(
+            {
+                "DEPLOYKIT_RAILWAY_URL": sandbox.endpoint,
+                "RAILWAY_API_TOKEN": sandbox.api_token,
+                "RAILWAY_PROJECT_ID": sandbox.project_id,
+                "RAILWAY_ENVIRONMENT_ID": sandbox.environment_id,
+            }
+        )
         url = sandbox.database_url()
         assert url is not None
         stack = Stack(sandbox, profile, railway, url)

@@ -1,0 +1,143 @@
+"""Verify against real processes: healthy is proved, and looking changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deploykit.commands.ghosts import end, ghosts
+from deploykit.errors import AuthenticationError, Exit, UnreachableError
+from deploykit.railway.client import connect
+from deploykit.report import verify as report
+from deploykit.verification.checks import Health
+from runtime import schedules
+from runtime.db import connect as connect_database
+from tests.verify.faults import edit, ghost_service
+from tests.verify.stack import Stack
+
+
+def test_the_healthy_system_is_proved(stack: Stack) -> None:
+    found = stack.verify()
+    assert found.health is Health.HEALTHY
+    assert [str(row.class_) for row in found.census.rows if str(row.class_) != "stale-row"] == ["expected"] * 3
+    said = report.sentence(found)
+    for words in ("1 of 1 schedule daemons", "1 of 1 job workers", "0 others", "poll 3600000 ms as planned"):
+        assert words in said
+
+
+def test_looking_sends_no_mutation_and_writes_no_row(stack: Stack) -> None:
+    stack.sandbox.reset_requests()
+    before = stack.sql("SELECT COUNT(*) AS jobs FROM JobRun")
+    stack.verify()
+    stack.doctor()
+    ghosts(stack.profile, stack.railway, stack.url)
+    assert stack.sandbox.requests()["total_mutations"] == 0
+    assert stack.sql("SELECT COUNT(*) AS jobs FROM JobRun") == before
+
+
+def test_the_guides_last_query_and_the_census_agree(stack: Stack) -> None:
+    rows = stack.sql(
+        "SELECT workerType, COUNT(*) AS n FROM WorkerInstance WHERE status = 'RUNNING' GROUP BY workerType"
+    )
+    counted = stack.verify().census
+    assert {row["workerType"]: row["n"] for row in rows} == {
+        "schedule_daemon": counted.alive("schedule_daemon"),
+        "job_worker": counted.alive("job_worker"),
+    }
+
+
+def test_smoke_runs_a_job_and_a_schedule_to_their_ends_and_leaves_the_schedule_as_it_was(stack: Stack) -> None:
+    # The worker polls every 30 s; a datagram or a glance may be earlier, but nothing here counts on it.
+    found = stack.verify(smoke=True)
+    steps = {check.id: str(check.verdict) for check in found.checks if check.id.startswith("smoke:")}
+    assert steps == {"smoke:job": "pass", "smoke:schedule": "pass"}
+    assert found.health is Health.HEALTHY
+    with connect_database(stack.url) as db:
+        assert not any(schedule.enabled for schedule in schedules.read(db))
+
+
+def test_the_json_holds_no_secret_and_every_check_has_its_shape(stack: Stack) -> None:
+    value = json.loads(json.dumps(report.as_json(stack.verify()), default=str))
+    assert value["schema"] == "deploykit.verify/1"
+    assert value["verdict"] == "healthy"
+    assert all(set(check) == {"id", "verdict", "summary", "hint", "evidence"} for check in value["checks"])
+    text = json.dumps(value)
+    assert stack.url not in text
+    assert stack.sandbox.api_token not in text
+
+
+def test_an_unreachable_railway_is_an_error_and_no_verdict(stack: Stack) -> None:
+    nowhere = {"DEPLOYKIT_RAILWAY_URL": "http://127.0.0.1:9/graphql/v2", "RAILWAY_TOKEN": "x"}
+    with pytest.raises(UnreachableError, match="cannot be reached"):
+        connect(nowhere)
+    wrong = {"DEPLOYKIT_RAILWAY_URL": stack.sandbox.endpoint, "RAILWAY_TOKEN": "wrong"}
+    with pytest.raises(AuthenticationError):
+        connect(wrong)
+
+
+def test_a_dead_database_is_inconclusive_and_says_unreachable(stack: Stack) -> None:
+    stack_url, stack.url = stack.url, "mysql://root:hunter2@127.0.0.1:9/railway"
+    try:
+        found = stack.verify()
+    finally:
+        stack.url = stack_url
+    assert (found.health, found.exit_code) == (Health.INCONCLUSIVE, Exit.UNREACHABLE)
+    assert "hunter2" not in report.text(found, verbose=True)
+
+
+def test_a_daemon_by_hand_is_killed_on_this_machine_and_proved_gone(stack: Stack) -> None:
+    process = stack.by_hand("daemon")
+    found = ghosts(stack.profile, stack.railway, stack.url)
+    assert [(str(row.class_), row.status) for row, _ in found.plan] == [("foreign", "STANDBY")]
+    after = end(stack.profile, stack.railway, stack.url, found)
+    assert (after.left.plan, len(after.done)) == ((), 1)
+    assert process.wait(timeout=30) == 0
+
+
+def test_a_ghost_service_is_deleted_and_proved_gone(stack: Stack) -> None:
+    ghost_service("cron", "schedule-daemon")(stack)
+    found = ghosts(stack.profile, stack.railway, stack.url)
+    assert found.destructive
+    after = end(stack.profile, stack.railway, stack.url, found)
+    assert after.left.plan == ()
+    assert "cron" not in stack.ids()
+
+
+def test_a_worker_in_the_daemons_service_is_switched_off_by_its_flag(stack: Stack) -> None:
+    """A daemon service that was given the web server's command and flag: the process there is of the wrong kind."""
+    stack.settings(stack.ids()["schedule-daemon"], {"startCommand": "exec python -m runtime web"})
+    edit("schedule-daemon", EMBEDDED_JOB_WORKER="true")(stack)
+    stack.until(lambda: stack.beating("job_worker", 2))
+    found = ghosts(stack.profile, stack.railway, stack.url)
+    assert [str(row.class_) for row, _ in found.plan] == ["misconfigured"]
+    after = end(stack.profile, stack.railway, stack.url, found, starting_seconds=0.0)
+    assert after.left.plan == ()
+
+
+def test_waiting_ends_as_soon_as_the_system_is_healthy(stack: Stack) -> None:
+    stack.deploy(stack.ids()["schedule-daemon"])
+    assert stack.verify(wait_seconds=60, starting_seconds=60).health is Health.HEALTHY
+
+
+def test_watching_ends_at_the_first_unhealthy_look(stack: Stack) -> None:
+    told: list[str] = []
+
+    def report_and_break(text: str) -> None:
+        if "watching for another" in text and not told:
+            told.append(text)
+            stack.by_hand("worker")
+
+    assert stack.verify(for_seconds=600, report=report_and_break).health is Health.UNHEALTHY
+
+
+def test_the_profile_applied_last_is_the_default(tmp_path: Path) -> None:
+    from deploykit.commands.applied import profile_name
+    from deploykit.errors import ConfigurationError
+
+    with pytest.raises(ConfigurationError, match="nothing was applied"):
+        profile_name(tmp_path)
+    (tmp_path / ".deploykit").mkdir()
+    (tmp_path / ".deploykit" / "applied.json").write_text('{"profile": "pre-launch"}')
+    assert profile_name(tmp_path) == "pre-launch"
