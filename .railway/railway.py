@@ -1,4 +1,4 @@
-# rendered by deploykit from profiles/pre-launch.yaml (profile cf6717b526c06fe3, text 7b57e6dd4863a69a); change the profile, not this file
+# rendered by deploykit from profiles/pre-launch.yaml (profile 2e8a9dfccc1c7f91, text f5eaae5a3e40e126); change the profile, not this file
 #
 # Railway's infrastructure as code, read by `railway config plan` and `railway config apply` (pip install railway-sdk).
 # Keep one of railway.py and railway.ts beside each other: newer versions of Railway's command refuse two.
@@ -12,13 +12,14 @@ def main():
     web_server = service(
         "web-server",
         source=github("acme/deploykit-demo", branch="main"),
-        start="python -m runtime web",
+        start="exec python -m runtime web",
         healthcheck="/health",
         deploy={
             "drainingSeconds": 30,
             "limitOverride": {"containers": {"cpu": 1.0, "memoryBytes": 512000000}},
         },
         env={
+            "RAILWAY_DEPLOYMENT_DRAINING_SECONDS": "30",
             "NODE_ENV": "production",
             "DATABASE_URL": ref(my_sql, "MYSQL_URL"),
             "DATABASE_CONNECTION_LIMIT": "5",
@@ -32,13 +33,14 @@ def main():
     schedule_daemon = service(
         "schedule-daemon",
         source=github("acme/deploykit-demo", branch="main", checkSuites=True),
-        start="python -m runtime daemon",
+        start="exec python -m runtime daemon",
         deploy={
             "restartPolicyType": "ALWAYS",
             "drainingSeconds": 30,
             "limitOverride": {"containers": {"cpu": 1.0, "memoryBytes": 256000000}},
         },
         env={
+            "RAILWAY_DEPLOYMENT_DRAINING_SECONDS": "30",
             "NODE_ENV": "production",
             "DATABASE_URL": ref(my_sql, "MYSQL_URL"),
             "DATABASE_CONNECTION_LIMIT": "5",

@@ -80,6 +80,7 @@ class _Pen:
         self.write("title", 2 * _PAD, f"SERVICE {box.number}: {box.service.name}")
         self.write("step", 2 * _PAD, box.containers)
         self.write("command", 2 * _PAD, f"$ {box.command}")
+        self.y += _PAD // 2
         for process in box.processes:
             self.panel(process.kind, process.title, [("step", step) for step in process.steps], inset=2 * _PAD)
         for control in box.controls:
