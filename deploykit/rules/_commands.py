@@ -226,11 +226,11 @@ def part_meaning(part: Part) -> Meaning | None:
         return Meaning("web", True)
     if program in ("npx", "pnpx", "bunx"):
         return part_meaning(Part(words[1:], "")) if len(words) > 1 else None
-    target = _target(part)
-    return spoken(target) if target else None
+    started = target(part)
+    return spoken(started) if started else None
 
 
-def _target(part: Part) -> str | None:
+def target(part: Part) -> str | None:
     """The file, module or program that a command starts."""
     program, words = part.program, part.words
     if program in ("node", "bun", "deno", "tsx", "ts-node", "python", "python3", "ruby", "php"):

@@ -23,7 +23,7 @@ from deploykit.rules._subjects import (
     Variable,
     Variables,
 )
-from deploykit.sources import dockerfile, dotenv, json, procfile
+from deploykit.sources import dockerfile, dotenv, json, procfile, source
 from deploykit.sources.yaml import Mapping, Scalar, YamlError
 
 if TYPE_CHECKING:
@@ -287,5 +287,7 @@ def findings_of(texts: dict[str, str], ignored: frozenset[str] = frozenset()) ->
     from deploykit.rules._engine import Sources, lint
 
     profiles = tuple(path for path in texts if "profiles/" in f"/{path}" and path.endswith((".yaml", ".yml")))
-    sources = Sources(texts, profiles, frozenset(texts), ignored, today=date(2026, 11, 1))
+    code = {path: text for path, text in texts.items() if source.is_source(path) and kind_of(path) is None}
+    ignored = ignored | frozenset(path for path in texts if path in texts.get(".gitignore", "").split())
+    sources = Sources(texts, profiles, frozenset(texts), ignored, sources=code, today=date(2026, 11, 1))
     return list(lint(sources).findings)

@@ -75,7 +75,9 @@ def _config(
     parent = posixpath.basename(folder)
     start = settings.get("start")
     command = start.value.text if start and isinstance(start.value, Scalar) else None
-    meaning = _commands.meaning(command, folder, around) or (_commands.spoken(parent) if parent else None)
+    meaning = _commands.meaning(command, folder, around)
+    if meaning is None and parent and "cron" not in settings:
+        meaning = _commands.spoken(parent)
     top = Place(path)
     variables = Variables(path=path, kind=CONFIG, items={}, name=parent or None, key=top)
     service = Service(

@@ -76,16 +76,22 @@ def secret_name(name: str) -> bool:
     return bool(_NAME.search(name)) and not re.search(r"PUBLIC|PUBLISHABLE", name, re.IGNORECASE)
 
 
+def shape(text: str) -> str | None:
+    """What kind of secret stands somewhere in a text, told by its shape alone."""
+    for words, pattern in _SHAPES:
+        if pattern.search(text):
+            return words
+    return "a URL with its password" if url_password(text) else None
+
+
 def looks_secret(name: str, text: str) -> str | None:
     """What kind of secret a value is, None when it is none."""
     stripped = text.strip().strip("\"'")
     if not stripped or "${{" in stripped or is_placeholder(stripped):
         return None
-    for words, shape in _SHAPES:
-        if shape.search(stripped):
-            return words
-    if url_password(stripped):
-        return "a URL with its password"
+    shaped = shape(stripped)
+    if shaped:
+        return shaped
     if secret_name(name):
         if _HARMLESS.match(stripped) and not re.search(r"PASSW|PWD", name, re.IGNORECASE):
             return None

@@ -6,14 +6,23 @@ import re
 from collections.abc import Iterator
 
 from deploykit.findings import Severity
-from deploykit.rules._known import DAEMON_POLL, HEARTBEAT, INTERVALS, LARGEST_TIMER_MS, WORKER_POLL
+from deploykit.rules._known import (
+    DAEMON_POLL,
+    DEFAULT_DAEMON_POLL_MS,
+    DEFAULT_WORKER_POLL_MS,
+    HEARTBEAT,
+    INTERVALS,
+    LARGEST_TIMER_MS,
+    WORKER_POLL,
+)
 from deploykit.rules._rule import Report, profile, rule
-from deploykit.rules._subjects import PROFILE, System, Variable, Variables, fix
+from deploykit.rules._subjects import IAC, PROFILE, Service, System, Variable, Variables, fix, related
 
 _SUFFIXED = re.compile(
     r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|msec|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)\s*\Z", re.IGNORECASE
 )
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DAY_MS = 86_400_000
 _SECONDS_UP_TO = {DAEMON_POLL: 3_600, WORKER_POLL: 60, HEARTBEAT: 60}
 _DOUBTFUL_UP_TO = {WORKER_POLL: 999}
 _BANDS = {
@@ -101,7 +110,7 @@ def unit_or_overflow(variables: Variables) -> Iterator[Report]:
         if match:
             amount, unit = match[1], match[2].lower()
             meant = int(float(amount) * _UNIT_MS["ms" if unit.startswith("ms") else unit[0]])
-            fits = 0 < meant <= LARGEST_TIMER_MS
+            fits = 0 < meant <= LARGEST_TIMER_MS and meant > _SECONDS_UP_TO.get(variable.name, 0)
             yield Report(
                 variable.place,
                 f"{variable.name} has a unit: {variable.text.strip()!r} is read as {int(float(amount))} ms",
@@ -155,6 +164,53 @@ def interval_outside_the_stage(system: System) -> Iterator[Report]:
 def _mistaken(name: str, number: int) -> bool:
     """Whether another rule already says that the number cannot be meant."""
     return number <= max(_SECONDS_UP_TO[name], _DOUBTFUL_UP_TO.get(name, 0)) or number > LARGEST_TIMER_MS
+
+
+POLLS_A_DAY = 200_000
+
+
+@rule(
+    "DK206",
+    Severity.WARNING,
+    of=System,
+    title="idle processes ask the database too often",
+    good=[profile(worker=True)],
+    bad=[
+        profile(
+            ("job-worker|draining_seconds: 30", "draining_seconds: 30\n    replicas: 3"),
+            ("JOB_WORKER_POLL_INTERVAL_MS: 5000", "JOB_WORKER_POLL_INTERVAL_MS: «1000»"),
+            worker=True,
+        )
+    ],
+)
+def restless_idling(system: System) -> Iterator[Report]:
+    """With nothing to do, three workers that look every second ask the database 259,200 times a day; the limit is
+    200,000 for all processes together.
+    """
+    if system.kind not in (PROFILE, IAC):
+        return
+    polls: list[tuple[float, Service, str]] = []
+    for service in system.services:
+        for name, uses, default in (
+            (DAEMON_POLL, service.runs_daemon, DEFAULT_DAEMON_POLL_MS),
+            (WORKER_POLL, service.runs_worker, DEFAULT_WORKER_POLL_MS),
+        ):
+            number = (service.milliseconds(name) if name in service.env else default) if uses else None
+            if number is not None and not (name in service.env and _mistaken(name, number)):
+                polls.append((_DAY_MS / number * service.replicas, service, name))
+    total = sum(each for each, _, _ in polls)
+    if total <= POLLS_A_DAY:
+        return
+    _, service, name = max(polls, key=lambda poll: poll[0])
+    others = [other.env[key].place for _, other, key in polls if other is not service and key in other.env]
+    yield Report(
+        service.env[name].place if name in service.env else service.missing,
+        f"idle processes ask the database {total:,.0f} times a day; {POLLS_A_DAY:,} is the limit",
+        "poll more rarely, or run fewer replicas",
+        service=service.name,
+        variable=name,
+        related=related(*((place, "polls too") for place in others)),
+    )
 
 
 @rule(

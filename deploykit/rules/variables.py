@@ -386,6 +386,16 @@ def secret_in_a_file(variables: Variables) -> Iterator[Report]:
             variable=variable.name,
             fix=fix("leave the value to Railway", edits, safe=False),
         )
+    service = variables.service
+    for name in ("start", "pre_deploy", "build") if service else ():
+        text = service.text(name) if service else None
+        kind = _secrets.shape(text) if text else None
+        if service and kind:
+            yield Report(
+                service.settings[name].value.place,
+                f"the command holds {kind} in plain text",
+                "pass it in a variable, and replace the secret if this was ever committed",
+            )
 
 
 _POINTER = re.compile(r"<(?:from|same[-_ ]as|see|as[-_ ]in|copy[-_ ]of)\b[^<>]*>\Z", re.IGNORECASE)

@@ -1,0 +1,141 @@
+"""What a service's source reads and what stands in it hard-coded: JavaScript, TypeScript and Python, as text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from deploykit.findings import Place
+from deploykit.sources.text import Text
+
+EXTENSIONS = (".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".tsx", ".jsx", ".py")
+_TEST = re.compile(
+    r"(?:^|/)(?:tests?|__tests__|spec|specs|e2e|fixtures|mocks|__mocks__)/|[._](?:test|spec)\.|(?:^|/)test_|_test\.py\Z"
+)
+_COMMENTS = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)|//[^\n]*|/\*.*?\*/""", re.DOTALL)
+_PYTHON_COMMENTS = re.compile(
+    r"""(\"\"\".*?\"\"\"|'''.*?'''|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|\#[^\n]*""", re.DOTALL
+)
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{5,}")
+_POLLER = re.compile(r"worker|daemon|schedul|poll|queue|consumer|cron", re.IGNORECASE)
+_NAMED = re.compile(
+    r"\b(?P<name>[A-Za-z_]*(?:poll|POLL|Poll)[A-Za-z_]*|(?:[A-Za-z]*_)?(?:JOB|WORKER|SCHEDULE|SCHEDULER|DAEMON|CHECK|TICK|IDLE)"
+    r"_(?:INTERVAL|DELAY|SLEEP)(?:_MS|_SECONDS)?|(?:job|worker|schedule|daemon|check|tick|idle)(?:Interval|Delay)(?:Ms)?)\s*"
+    r"(?::\s*(?:number|int|float|Final)\s*)?=\s*(?P<number>[0-9][0-9_]*(?:\.[0-9]+)?(?:\s*\*\s*[0-9][0-9_]*)*)\s*(?=[;,\n\r#/)]|\Z)"
+)
+_TIMER = re.compile(r"\bsetInterval\s*\(")
+_WORK = re.compile(
+    r"\b(?:process|claim|poll|run|check|fetch|dispatch|tick)\w*(?:Job|Schedule|Queue|Next|Due|Batch|Task)\w*|\bpoll\w*\s*\(",
+    re.IGNORECASE,
+)
+_BEAT = re.compile(r"heartbeat|keepalive|keep_alive|metrics|cleanup|prune|reap", re.IGNORECASE)
+_LITERAL = re.compile(r"\s*([0-9][0-9_]*(?:\s*\*\s*[0-9][0-9_]*)*)\s*\)")
+_SLEEP = re.compile(r"\b(?:time|asyncio|anyio)\.sleep\(\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*\)")
+MAX_CHARACTERS = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A number that stands where a variable should be read."""
+
+    place: Place
+    shown: str
+    variable: str
+
+
+def is_source(path: str) -> bool:
+    """Whether a file is source that is read here; tests are not."""
+    return path.endswith(EXTENSIONS) and not path.endswith(".d.ts") and not _TEST.search(path)
+
+
+def without_comments(path: str, text: str) -> str:
+    """The text with comments blanked out: every offset stays where it was."""
+    pattern = _PYTHON_COMMENTS if path.endswith(".py") else _COMMENTS
+
+    def blank(match: re.Match[str]) -> str:
+        return match.group() if match[1] else re.sub(r"[^\n]", " ", match.group())
+
+    return pattern.sub(blank, text[:MAX_CHARACTERS])
+
+
+def words(texts: Mapping[str, str]) -> frozenset[str]:
+    """Every word of the code, strings included and comments not: a variable that is read is among them.
+
+    Destructuring and the keys of a validation schema count as readers; Python settings classes spell names small.
+    """
+    found: set[str] = set()
+    for path, text in texts.items():
+        if not is_source(path):
+            continue
+        for word in _WORD.findall(without_comments(path, text)):
+            found.add(word)
+            if path.endswith(".py"):
+                found.add(word.upper())
+    return frozenset(found)
+
+
+def hard_coded_intervals(path: str, text: str) -> Iterator[Interval]:
+    """Poll intervals of worker and daemon loops that are numbers in the source."""
+    if not is_source(path) or not (_POLLER.search(path) or _POLLER.search(text[:MAX_CHARACTERS])):
+        return
+    code = without_comments(path, text)
+    source = Text(path, text)
+    variable = _variable(path, code)
+    seen: set[int] = set()
+    for match in _NAMED.finditer(code):
+        if _BEAT.search(match["name"]) or re.search(r"max|min|limit|timeout|default", match["name"], re.IGNORECASE):
+            continue
+        if not re.search(r"interval|delay|sleep|every|period|_ms\b|_seconds\b|Ms\b", match["name"], re.IGNORECASE):
+            continue
+        seen.add(match.start("number"))
+        yield _interval(source, match.start("number"), match.end("number"), variable)
+    if not _POLLER.search(path.rsplit("/", 1)[-1]):
+        return
+    for start, end in _timers(code):
+        if start not in seen:
+            yield _interval(source, start, end, variable)
+    if path.endswith(".py") and re.search(r"\bwhile\b", code):
+        for match in _SLEEP.finditer(code):
+            if float(match[1].replace("_", "")) >= 1 and not _BEAT.search(
+                code[max(match.start() - 200, 0) : match.start()]
+            ):
+                yield _interval(source, match.start(1), match.end(1), variable)
+
+
+def _timers(code: str) -> Iterable[tuple[int, int]]:
+    """The literal period of each ``setInterval`` whose callback works on jobs or schedules."""
+    for match in _TIMER.finditer(code):
+        end = _closing(code, match.end() - 1)
+        if end < 0:
+            continue
+        body = code[match.end() : end]
+        comma = body.rfind(",")
+        period = _LITERAL.fullmatch(f"{body[comma + 1 :]})") if comma >= 0 else None
+        if period and _WORK.search(body[:comma]) and not _BEAT.search(body[:comma]):
+            start = match.end() + comma + 1 + period.start(1)
+            yield start, start + len(period[1])
+
+
+def _closing(code: str, opening: int) -> int:
+    depth = 0
+    for at in range(opening, min(len(code), opening + 20_000)):
+        if code[at] == "(":
+            depth += 1
+        elif code[at] == ")":
+            depth -= 1
+            if depth == 0:
+                return at
+    return -1
+
+
+def _variable(path: str, code: str) -> str:
+    name = path.rsplit("/", 1)[-1].lower()
+    daemon = re.search(r"daemon|schedul|cron", name) or (
+        not re.search(r"worker|queue|consumer|job", name) and "chedule" in code
+    )
+    return "SCHEDULE_POLL_INTERVAL_MS" if daemon else "JOB_WORKER_POLL_INTERVAL_MS"
+
+
+def _interval(source: Text, start: int, end: int, variable: str) -> Interval:
+    return Interval(source.place(start, end), source.text[start:end].strip(), variable)
