@@ -82,14 +82,15 @@ def _start(role: str, candidates: list[tuple[str, str, str]], in_docker: bool) -
     for kind, command, why in candidates:
         if kind == role:
             return Start(_for_docker(command) if in_docker else command, f"found: {why}")
-    verb = {"web": "web", "daemon": "daemon", "worker": "worker"}[role]
+    command = f"exec python -m runtime {role}"
     why = f"no {role} found in package.json, Procfile or Dockerfile: this is the bundled runtime's"
-    return Start(f"python -m runtime {verb}", why, bundled=True)
+    return Start(_for_docker(command) if in_docker else command, why, bundled=True)
 
 
 def _for_docker(command: str) -> str:
     """A Dockerfile's container runs its start command without a shell (Railway docs: start command)."""
-    return f"/bin/sh -c {_double_quoted(command)}" if _SHELL.search(command) else command
+    # `exec` is a word of the shell; without a shell there is nothing to replace.
+    return f"/bin/sh -c {_double_quoted(command)}" if _SHELL.search(command) else command.removeprefix("exec ")
 
 
 def _double_quoted(text: str) -> str:

@@ -44,6 +44,12 @@ def test_a_dockerfile_makes_shell_commands_explicit() -> None:
     assert detect(texts).web.command == '/bin/sh -c "cd backend && exec node dist/index.js"'
 
 
+def test_without_a_shell_there_is_no_exec() -> None:
+    found = detect({"package.json": _package(start="node dist/index.js"), "Dockerfile": "FROM node:22\n"})
+    assert found.web.command == "node dist/index.js"
+    assert found.daemon.command == "python -m runtime daemon"
+
+
 def test_a_procfile_wins_over_scripts_and_a_dockerfile_comes_last() -> None:
     texts = {
         "Procfile": "web: gunicorn app:wsgi\nclock: python clock.py\n",
@@ -53,7 +59,7 @@ def test_a_procfile_wins_over_scripts_and_a_dockerfile_comes_last() -> None:
     found = detect(texts)
     assert found.web.command == "gunicorn app:wsgi"
     assert found.daemon.command == "python clock.py"
-    assert found.worker.command == "exec node worker.js"
+    assert found.worker.command == "node worker.js"
     assert detect({"Dockerfile": texts["Dockerfile"]}).web.command == "python main.py"
 
 
@@ -65,9 +71,9 @@ def test_scripts_for_development_are_passed_over() -> None:
 def test_an_empty_repository_gets_the_bundled_runtime_and_is_told_so() -> None:
     found = detect({})
     assert [start.command for start in (found.web, found.daemon, found.worker)] == [
-        "python -m runtime web",
-        "python -m runtime daemon",
-        "python -m runtime worker",
+        "exec python -m runtime web",
+        "exec python -m runtime daemon",
+        "exec python -m runtime worker",
     ]
     assert found.bundled
     assert "no daemon found" in found.daemon.why

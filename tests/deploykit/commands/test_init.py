@@ -42,7 +42,7 @@ def test_every_written_profile_breaks_no_rule(tmp_path: Path, prepared: bool) ->
         assert profile.name == name
         assert len(profile.daemons) == len(profile.workers) == 1
     assert profile.services["job-worker"].start == (
-        "exec node dist/worker.js" if prepared else "python -m runtime worker"
+        "exec node dist/worker.js" if prepared else "exec python -m runtime worker"
     )
     assert ("JWT_SECRET" in profile.services["web-server"].env) is prepared
 
