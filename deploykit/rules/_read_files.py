@@ -68,7 +68,8 @@ def is_rendered(text: str) -> bool:
 def repository(sources: Sources, loaded: list[Loaded]) -> Repository:
     """Everything that is linted together."""
     around = Surroundings(listing=sources.listing or frozenset(sources.texts))
-    result = Repository(around=around, today=sources.today, sources=dict(sources.sources))
+    rendered = dict(getattr(sources, "rendered", {}))
+    result = Repository(around=around, today=sources.today, sources=dict(sources.sources), rendered=rendered)
     kinds = {path: kind_of(path) for path in sorted(sources.texts) if path not in sources.profiles}
     for path, kind in kinds.items():
         text = sources.texts[path]
@@ -79,7 +80,7 @@ def repository(sources: Sources, loaded: list[Loaded]) -> Repository:
             result.procfiles.append((path, parsed))
             around.procfiles[posixpath.dirname(path)] = [(p.name, p.command, p.command_place) for p in parsed.processes]
             result.findings.extend(_unparsable("this is no `name: command`", place) for place in parsed.broken)
-        elif kind in ("ecosystem", "source"):
+        elif kind == "ecosystem" or path in rendered:
             around.texts[path] = text
     result.systems = [_read_profile.system(each, around) for each in loaded if each.tree is not None]
     for path, kind in kinds.items():
