@@ -64,8 +64,11 @@ def expand(words: Iterable[str]) -> frozenset[str]:
         for part in filter(None, (piece.strip() for piece in word.split(","))):
             found = _codes(part)
             if not found:
-                near = difflib.get_close_matches(part.upper(), CATALOGUE, n=1, cutoff=0.7)
-                hint = f"did you mean {near[0]}?" if near else "deploykit explain --list names them all"
+                near = difflib.get_close_matches(part.upper(), CATALOGUE, n=9, cutoff=0.6)
+                alike = next(
+                    (code for code in sorted(near) if code.startswith(part[:3].upper())), next(iter(near), None)
+                )
+                hint = f"did you mean {alike}?" if alike else "deploykit explain --list names them all"
                 raise UsageError(f"unknown rule {part!r}", hint=hint)
             codes |= found
     return frozenset(codes)

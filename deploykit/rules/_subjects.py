@@ -132,7 +132,7 @@ class Service:
         """A setting as a number."""
         entry = self.settings.get(name)
         value = entry.value.value if entry and isinstance(entry.value, Scalar) else None
-        if isinstance(value, str) and value.isdigit():
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
             value = int(value)
         return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 

@@ -9,7 +9,7 @@ import pytest
 
 from deploykit.commands.lint import Options, lint
 from deploykit.findings import Finding
-from deploykit.rules import CATALOGUE
+from deploykit.rules import CATALOGUE, Rule
 from deploykit.rules._rule import Example
 from tests.deploykit.rules.linting import TODAY, findings_in, lint_texts
 
@@ -74,33 +74,31 @@ def _offence(finding: Finding) -> tuple[str, str | None, str | None]:
 
 
 @pytest.mark.parametrize(("code", "example"), FIXABLE)
-def test_a_rule_that_promises_a_fix_has_one_that_keeps_its_promise(
-    code: str, example: Example, tmp_path: Path
-) -> None:
+def test_a_rule_that_promises_a_fix_has_one_that_keeps_its_promise(code: str, example: Example, tmp_path: Path) -> None:
     for finding in lint_texts(tmp_path, example.texts()).outcome.findings:
         if finding.code == code and finding.fix and CATALOGUE[code].fixable == "unsafe":
             assert not finding.fix.safe
 
 
-@pytest.mark.parametrize("rule", [param for param in CATALOGUE.values() if param.fixable], ids=lambda rule: rule.code)
-def test_a_rule_with_a_fix_shows_it_in_an_example(rule: object, tmp_path: Path) -> None:
-    examples = rule.bad  # type: ignore[attr-defined]
+@pytest.mark.parametrize("rule", [rule for rule in OFFLINE if rule.fixable], ids=lambda rule: rule.code)
+def test_a_rule_with_a_fix_shows_it_in_an_example(rule: Rule, tmp_path: Path) -> None:
+    examples = rule.bad
     fixes = [
         finding.fix
         for number, example in enumerate(examples)
         for finding in findings_in(tmp_path / str(number), example.texts())
-        if finding.code == rule.code and finding.fix  # type: ignore[attr-defined]
+        if finding.code == rule.code and finding.fix
     ]
     assert fixes
 
 
 @pytest.mark.parametrize("rule", list(CATALOGUE.values()), ids=lambda rule: rule.code)
-def test_a_rule_explains_itself(rule: object) -> None:
-    assert re.fullmatch(r"DK[0-9]{3}", rule.code)  # type: ignore[attr-defined]
-    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", rule.name)  # type: ignore[attr-defined]
-    assert len(rule.why) > 20  # type: ignore[attr-defined]
-    assert rule.title  # type: ignore[attr-defined]
-    assert rule.skipped or rule.bad  # type: ignore[attr-defined]
+def test_a_rule_explains_itself(rule: Rule) -> None:
+    assert re.fullmatch(r"DK[0-9]{3}", rule.code)
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", rule.name)
+    assert len(rule.why) > 20
+    assert rule.title
+    assert rule.skipped or rule.bad
 
 
 def test_names_are_unique() -> None:
