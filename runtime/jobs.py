@@ -87,7 +87,7 @@ def enqueue(
     while True:
         row = _row(job)
         try:
-            db.execute("jobs.enqueue", **row)
+            db.execute("jobs.enqueue_later" if row["delay_ms"] else "jobs.enqueue", **row)
             return str(row["id"])
         except Duplicate:
             holder = db.fetch("jobs.holder_of_key", active_key=unique_key)
@@ -103,7 +103,11 @@ def enqueue_many(db: Database, jobs: Iterable[NewJob]) -> list[str]:
     """
     remaining, ids = iter(jobs), []
     while chunk := [_row(job) for job in islice(remaining, ROWS_PER_INSERT)]:
-        db.insert_rows("jobs.enqueue", chunk)
+        later = [row for row in chunk if row["delay_ms"]]
+        if len(later) < len(chunk):
+            db.insert_rows("jobs.enqueue", [row for row in chunk if not row["delay_ms"]] if later else chunk)
+        if later:
+            db.insert_rows("jobs.enqueue_later", later)
         ids += [str(row["id"]) for row in chunk]
     return ids
 

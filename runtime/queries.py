@@ -50,8 +50,4 @@ _SQLITE_SHORTHAND = (
     (re.compile(r"\{now\}"), r"strftime('%Y-%m-%d %H:%M:%f', 'now')"),
     (re.compile(r"\{now plus (:\w+)\}"), r"strftime('%Y-%m-%d %H:%M:%f', 'now', (\1 / 1000.0) || ' seconds')"),
     (re.compile(r"\{each (:\w+)\}"), r"(SELECT value FROM json_each(\1))"),
-    (
-        re.compile(r"\{each pair (:\w+)\}"),
-        r"(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(\1))",
-    ),
 )

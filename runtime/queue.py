@@ -99,23 +99,20 @@ class Queue:
         """Write outcomes; how many were refused because the job was no longer ours."""
         refused = 0
         for verdict, query in (("done", "jobs.complete"), ("released", "jobs.release")):
-            same = [outcome.claim for outcome in outcomes if outcome.verdict == verdict]
-            for worker_id in {claim.worker_id for claim in same}:
-                refused += self._settle_alike(query, [claim for claim in same if claim.worker_id == worker_id])
+            refused += self._settle_alike(query, [each.claim for each in outcomes if each.verdict == verdict])
         for outcome in outcomes:
             if outcome.verdict in ("failed", "cancelled"):
                 refused += 1 - self._settle_one(outcome)
         return refused
 
-    def _settle_alike(self, query: str, claims: list[Claim]) -> int:
-        claims.sort(key=lambda claim: claim.job_id)  # one lock order for everybody
-        written = self._db.execute(
-            query,
-            ids=[claim.job_id for claim in claims],
-            held=[(claim.job_id, claim.attempt) for claim in claims],
-            worker=claims[0].worker_id,
-        )
-        return len(claims) - written
+    def _settle_alike(self, query: str, claims: Sequence[Claim]) -> int:
+        """One statement for all claims of the same attempt, of which nearly all batches have one; how many refused."""
+        refused = 0
+        for worker_id, attempt in sorted({(claim.worker_id, claim.attempt) for claim in claims}):
+            held = (worker_id, attempt)
+            ids = sorted(claim.job_id for claim in claims if (claim.worker_id, claim.attempt) == held)
+            refused += len(ids) - self._db.execute(query, ids=ids, attempt=attempt, worker=worker_id)
+        return refused
 
     def _settle_one(self, outcome: Outcome) -> int:
         claim = outcome.claim
@@ -132,12 +129,12 @@ class Queue:
         """After an outage: give back what the table says is ours but no hand of ours holds; how many."""
         known = {(claim.job_id, claim.attempt) for claim in in_hand}
         rows = self._db.fetch("jobs.mine", worker=worker_id)
-        strays = sorted((row["id"], int(row["attempt"])) for row in rows)
-        strays = [stray for stray in strays if stray not in known]
-        if not strays:
-            return 0
-        ids = [job_id for job_id, _ in strays]
-        return self._db.execute("jobs.release", ids=ids, held=strays, worker=worker_id)
+        strays = [row for row in rows if (row["id"], row["attempt"]) not in known]
+        released = 0
+        for attempt in sorted({row["attempt"] for row in strays}):
+            ids = sorted(row["id"] for row in strays if row["attempt"] == attempt)
+            released += self._db.execute("jobs.release", ids=ids, attempt=attempt, worker=worker_id)
+        return released
 
     def complete_within(self, claim: Claim) -> bool:
         """Complete one job inside a transaction that the caller has open; False when it is no longer ours."""

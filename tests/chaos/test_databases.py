@@ -15,6 +15,7 @@ from runtime import jobs
 from runtime.context import Job
 from runtime.db import Database, Unreachable, connect
 from runtime.jobs import NewJob
+from runtime.loop import Stop
 from runtime.queue import Claim, Outcome, Queue
 from runtime.worker import Worker
 from tests.chaos.conftest import on_servers
@@ -22,7 +23,7 @@ from tests.chaos.history import Ended, History, complaints, read_executions
 from tests.chaos.processes import Fleet
 from tests.chaos.test_daemons import due_every_second, runs, wait_for_runs
 from tests.mysql.server import Server
-from tests.runtime.support import Stop, ended, eventually, registry, running, settings
+from tests.runtime.support import ended, eventually, registry, running, settings
 
 
 def all_ended(db: Database, ids: list[str]) -> History:

@@ -33,9 +33,9 @@ WHERE id IN :ids;
 
 -- :name complete
 -- Owner and attempt stand in the WHERE: whoever lost the job changes nothing. COMPLETED is allowed so that running this
--- again after a commit with an unknown outcome counts the same rows. The ids stand twice to keep the plan on the primary key.
+-- again after a commit with an unknown outcome counts the same rows.
 UPDATE JobRun SET status = 'COMPLETED', finishedAt = UTC_TIMESTAMP(3), activeKey = NULL, lastError = NULL
-WHERE id IN :ids AND (id, attempt) IN :held AND workerId = :worker AND status IN ('RUNNING', 'COMPLETED');
+WHERE id IN :ids AND attempt = :attempt AND workerId = :worker AND status IN ('RUNNING', 'COMPLETED');
 
 -- :name retry
 UPDATE JobRun
@@ -53,12 +53,17 @@ WHERE id = :id AND attempt = :attempt AND workerId = :worker AND status IN ('RUN
 -- :name release
 -- Given back unfinished: the attempt does not count.
 UPDATE JobRun SET status = 'QUEUED', attempt = attempt - 1, workerId = NULL, startedAt = NULL
-WHERE id IN :ids AND (id, attempt) IN :held AND workerId = :worker AND status = 'RUNNING';
+WHERE id IN :ids AND attempt = :attempt AND workerId = :worker AND status = 'RUNNING';
 
 -- :name enqueue
+-- Apart from `enqueue_later`, because an expression in each of 500 rows costs the server a quarter of its speed.
 INSERT INTO JobRun (id, jobName, payload, status, priority, runAt, maxAttempts, timeoutSeconds, activeKey)
-VALUES (:id, :name, :payload, IF(:delay_ms > 0, 'SCHEDULED', 'QUEUED'), :priority,
-        UTC_TIMESTAMP(3) + INTERVAL :delay_ms * 1000 MICROSECOND, :max_attempts, :timeout_seconds, :active_key);
+VALUES (:id, :name, :payload, 'QUEUED', :priority, UTC_TIMESTAMP(3), :max_attempts, :timeout_seconds, :active_key);
+
+-- :name enqueue_later
+INSERT INTO JobRun (id, jobName, payload, status, priority, runAt, maxAttempts, timeoutSeconds, activeKey)
+VALUES (:id, :name, :payload, 'SCHEDULED', :priority, UTC_TIMESTAMP(3) + INTERVAL :delay_ms * 1000 MICROSECOND, :max_attempts,
+        :timeout_seconds, :active_key);
 
 -- :name holder_of_key
 SELECT id FROM JobRun WHERE activeKey = :active_key;
