@@ -155,7 +155,9 @@ class _Kind:
         self.evidence = evidence
         self.snapshot = evidence.snapshot
         self.starting_seconds = starting_seconds
-        self.lives = [life for life in everyone if life.heartbeat.kind == kind]
+        ours = [life for life in everyone if life.heartbeat.kind == kind]
+        # By id, so that the same system always gets the same census, in whatever order its rows were read.
+        self.lives = sorted(ours, key=lambda life: life.heartbeat.worker_id)
         self.candidates: dict[str, list[Heartbeat]] = {}
 
     def rows(self) -> Iterator[Row]:

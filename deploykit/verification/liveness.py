@@ -19,6 +19,8 @@ UNKNOWN_BEAT_SECONDS = 30.0
 """How often a process beats whose table does not say so: the guide's own worker beats with its poll, every 30 s."""
 PATIENCE_BEATS = 3.0
 """A beat may be late by two periods, a failover of the database for instance, before silence means anything."""
+SECOND_LOOK_SECONDS = 1.0
+"""The longest pause between the first look and the second."""
 _FINISHED = frozenset({"STOPPED", "DEAD"})
 
 
@@ -67,7 +69,8 @@ def lives(samples: Sequence[Sample]) -> list[Life]:
 def seconds_to_watch(samples: Sequence[Sample]) -> float:
     """How much longer to sample until every row is decided; 0 when all are."""
     if len(samples) < 2:
-        return DEFAULT_BEAT_SECONDS / 10
+        first = samples[0].heartbeats if samples else ()
+        return min(SECOND_LOOK_SECONDS, max((beat_seconds(beat) for beat in first), default=SECOND_LOOK_SECONDS))
     return max((_seconds_missing(samples, heartbeat) for heartbeat in samples[-1].heartbeats), default=0.0)
 
 

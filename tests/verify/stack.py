@@ -179,8 +179,9 @@ class Stack:
 
     def signal(self, name: str, signal_name: str) -> None:
         """Send a signal to the runtime's process of a service."""
-        row = self.sql(f"SELECT pid FROM WorkerInstance WHERE service = '{name}' ORDER BY startedAt DESC")[0]
-        os.kill(int(row["pid"]), getattr(signal, f"SIG{signal_name}"))
+        newest = f"SELECT pid FROM WorkerInstance WHERE service = '{name}' ORDER BY startedAt DESC"
+        self.until(lambda: Path(f"/proc/{self.sql(newest)[0]['pid']}").exists())
+        os.kill(int(self.sql(newest)[0]["pid"]), getattr(signal, f"SIG{signal_name}"))
 
     def beating_row(self, kind: str, **columns: Any) -> None:
         """A row that somebody keeps fresh, whoever that is."""
@@ -247,14 +248,18 @@ class Stack:
         self.sql("DELETE FROM JobRun WHERE status <> 'RUNNING'")
         self.sql("UPDATE JobRun SET cancelRequested = 1")
         self.sql("UPDATE JobSchedule SET enabled = 0, nextRunAt = NULL")
+        self.sql("DELETE FROM WorkerInstance WHERE status IN ('DEAD', 'STOPPED') OR id LIKE 'forged%'")
+        self.sql("UPDATE SchedulerLease SET expiresAt = '1970-01-02' WHERE holderId = 'nobody'")
+        if self.verify().health is Health.HEALTHY:
+            return
         self._heal_railway()
         self.sql("DELETE FROM JobRun")
         self.sql("DELETE FROM WorkerInstance WHERE status IN ('DEAD', 'STOPPED') OR id LIKE 'forged%'")
-        self.sql("UPDATE SchedulerLease SET expiresAt = '1970-01-02' WHERE holderId = 'nobody'")
         self.until(lambda: self.verify().health is Health.HEALTHY, 60)
 
     def _heal_railway(self) -> None:
         self.sandbox.graphql(_STAGE, {"e": self.sandbox.environment_id})
+        sick = self._sick()
         known = self.ids()
         wanted = self.profile.services
         for name in known.keys() - wanted.keys() - {"MySQL"}:
@@ -266,7 +271,7 @@ class Stack:
             settings = {"restartPolicyType": "ON_FAILURE", "numReplicas": 1, **deploy_settings(service)}
             if service.name not in known:
                 self.create(service.name, variables, settings)
-            else:
+            elif service.name in sick:
                 made = {"projectId": self.sandbox.project_id, "environmentId": self.sandbox.environment_id,
                         "serviceId": known[service.name], "variables": variables, "skipDeploys": True,
                         "replace": True}  # fmt: skip
@@ -276,6 +281,12 @@ class Stack:
                     with suppress(OSError):
                         os.kill(pid, signal.SIGCONT)
                 self.redeploy(service.name)
+
+    def _sick(self) -> set[str | None]:
+        """The services with a check, or with a process, that is not as it should be."""
+        found = self.verify()
+        bad = {check.id.partition(":")[2] for check in found.checks if str(check.verdict) in ("fail", "inconclusive")}
+        return bad | {row.service for row in found.census.rows if str(row.class_) not in ("expected", "stale-row")}
 
     def until(self, what: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
         deadline = time.monotonic() + seconds
@@ -299,7 +310,7 @@ def _literal(value: Any) -> str:
 @contextmanager
 def running(profile: Profile, folder: Path, *, database: str = "sqlite") -> Iterator[Stack]:
     """Deploy a profile, databases first, and wait until every process beats."""
-    with Sandbox.start(folder, source_dir=REPOSITORY, database=database, pace=0.1) as sandbox:
+    with Sandbox.start(folder, source_dir=REPOSITORY, database=database, pace=0.02) as sandbox:
         railway = connect(
             {
                 "DEPLOYKIT_RAILWAY_URL": sandbox.endpoint,

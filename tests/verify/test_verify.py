@@ -15,7 +15,7 @@ from deploykit.verification.checks import Health
 from runtime import schedules
 from runtime.db import connect as connect_database
 from tests.verify.faults import edit, ghost_service
-from tests.verify.stack import Stack
+from tests.verify.stack import Stack, bundled, running
 
 
 def test_the_healthy_system_is_proved(stack: Stack) -> None:
@@ -48,14 +48,18 @@ def test_the_guides_last_query_and_the_census_agree(stack: Stack) -> None:
     }
 
 
-def test_smoke_runs_a_job_and_a_schedule_to_their_ends_and_leaves_the_schedule_as_it_was(stack: Stack) -> None:
-    # The worker polls every 30 s; a datagram or a glance may be earlier, but nothing here counts on it.
-    found = stack.verify(smoke=True)
-    steps = {check.id: str(check.verdict) for check in found.checks if check.id.startswith("smoke:")}
-    assert steps == {"smoke:job": "pass", "smoke:schedule": "pass"}
-    assert found.health is Health.HEALTHY
-    with connect_database(stack.url) as db:
-        assert not any(schedule.enabled for schedule in schedules.read(db))
+def test_smoke_runs_a_job_and_a_schedule_to_their_ends_and_leaves_the_schedule_as_it_was(tmp_path: Path) -> None:
+    profile = bundled("pre-launch")
+    web = profile.services["web-server"]
+    quick = web.model_copy(update={"env": {**web.env, "JOB_WORKER_POLL_INTERVAL_MS": "500"}})
+    profile = profile.model_copy(update={"services": {**profile.services, "web-server": quick}})
+    with running(profile, tmp_path / "sandbox") as stack:
+        found = stack.verify(smoke=True)
+        steps = {check.id: str(check.verdict) for check in found.checks if check.id.startswith("smoke:")}
+        assert steps == {"smoke:job": "pass", "smoke:schedule": "pass"}
+        assert found.health is Health.HEALTHY
+        with connect_database(stack.url) as db:
+            assert not any(schedule.enabled for schedule in schedules.read(db))
 
 
 def test_the_json_holds_no_secret_and_every_check_has_its_shape(stack: Stack) -> None:

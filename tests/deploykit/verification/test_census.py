@@ -6,8 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from deploykit.verification.census import GHOSTS, Class, Row, census
 from deploykit.verification.evidence import Problem
