@@ -151,6 +151,19 @@ def root_of(service: Service) -> str:
     return "" if root in (".", "") else posixpath.normpath(root)
 
 
+def source_of(service: Service) -> dict[str, str]:
+    """The source files of a service: those under its ``source.root``, else those of folders named by hand."""
+    sources = service.system.around.sources
+    if not sources or service.from_image:
+        return {}
+    root = root_of(service)
+    own = {path: text for path, text in sources.items() if root and path.startswith(f"{root}/")}
+    if own:
+        return own
+    roots = {root_of(other) for other in service.system.services} - {""}
+    return {path: text for path, text in sources.items() if not any(path.startswith(f"{r}/") for r in roots)}
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A package script that a command calls."""

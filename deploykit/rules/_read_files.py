@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from deploykit.findings import Finding, Place, Related
+from deploykit.profile import rendered
 from deploykit.profile.load import Loaded
 from deploykit.rules import _commands, _known, _read_profile
 from deploykit.rules._read_railway import config_system, iac_system
@@ -67,9 +68,8 @@ def is_rendered(text: str) -> bool:
 
 def repository(sources: Sources, loaded: list[Loaded]) -> Repository:
     """Everything that is linted together."""
-    around = Surroundings(listing=sources.listing or frozenset(sources.texts))
-    rendered = dict(getattr(sources, "rendered", {}))
-    result = Repository(around=around, today=sources.today, sources=dict(sources.sources), rendered=rendered)
+    around = Surroundings(listing=sources.listing or frozenset(sources.texts), sources=dict(sources.sources))
+    result = Repository(around=around, today=sources.today, stale=_stale(sources, loaded))
     kinds = {path: kind_of(path) for path in sorted(sources.texts) if path not in sources.profiles}
     for path, kind in kinds.items():
         text = sources.texts[path]
@@ -80,7 +80,7 @@ def repository(sources: Sources, loaded: list[Loaded]) -> Repository:
             result.procfiles.append((path, parsed))
             around.procfiles[posixpath.dirname(path)] = [(p.name, p.command, p.command_place) for p in parsed.processes]
             result.findings.extend(_unparsable("this is no `name: command`", place) for place in parsed.broken)
-        elif kind == "ecosystem" or path in rendered:
+        elif kind == "ecosystem":
             around.texts[path] = text
     result.systems = [_read_profile.system(each, around) for each in loaded if each.tree is not None]
     for path, kind in kinds.items():
@@ -96,6 +96,21 @@ def repository(sources: Sources, loaded: list[Loaded]) -> Repository:
             result.dockerfiles.append(dockerfile.parse(path, text))
     result.env_systems = [*_env_systems(result), *(_docker_system(each) for each in result.dockerfiles)]
     return result
+
+
+def _stale(sources: Sources, loaded: list[Loaded]) -> dict[str, str]:
+    """Rendered files that were edited, or whose profile has changed since."""
+    found: dict[str, str] = {}
+    for path, text in sources.texts.items():
+        header = rendered.read_header(text) if is_rendered(text) and path not in sources.profiles else None
+        if header is None:
+            continue
+        profile = next((each.profile for each in loaded if f"/{each.path}".endswith(f"/{header.source}")), None)
+        if header.edited:
+            found[path] = "it was edited since it was rendered"
+        elif profile and rendered.fingerprint(profile) != header.profile_digest:
+            found[path] = f"{header.source} has changed since it was rendered"
+    return found
 
 
 def _guarded(read: Reader, path: str, text: str, around: Surroundings, result: Repository) -> list[System]:

@@ -375,6 +375,8 @@ class Surroundings:
     """npm scripts by the folder of their package.json (empty text for the top)."""
     procfiles: dict[str, list[tuple[str, str, Place]]] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    """Source files that may be read: those of each ``source.root`` that exists, and of folders named by hand."""
     listing: frozenset[str] = frozenset()
 
     def script(self, folder: str, name: str) -> Script | None:
@@ -398,15 +400,17 @@ class Repository:
     """What the readers could not read."""
     legacy: dict[str, str] = field(default_factory=dict)
     """Railway's legacy config files by path, with their text."""
-    rendered: dict[str, str] = field(default_factory=dict)
-    """Files that carry our header, with what the profile renders to today."""
-    sources: dict[str, str] = field(default_factory=dict)
-    """Source folders given by hand: texts by path."""
+    stale: dict[str, str] = field(default_factory=dict)
+    """Files that carry our header and say something else than their profile, with what happened."""
     today: date = date.min
 
     @property
     def profiles(self) -> list[System]:
         return self.systems
+
+    @property
+    def sources(self) -> dict[str, str]:
+        return self.around.sources
 
 
 @dataclass(slots=True, eq=False)

@@ -590,21 +590,6 @@ def racing_migrations(system: System) -> Iterator[Report]:
 _EFFECTIVE = frozenset({*_known.OURS})
 
 
-def _source_of(service: Service, repository: Repository) -> dict[str, str]:
-    """The source files of a service: those under its ``source.root``, else those of folders named by hand."""
-    root = _commands.root_of(service)
-    if root:
-        own = {path: text for path, text in repository.sources.items() if path.startswith(f"{root}/")}
-        if own:
-            return own
-    roots = {_commands.root_of(other) for system in repository.systems for other in system.services} - {""}
-    return {
-        path: text
-        for path, text in repository.sources.items()
-        if not any(path.startswith(f"{each}/") for each in roots)
-    }
-
-
 @rule(
     "DK610",
     Severity.WARNING,
@@ -644,7 +629,7 @@ def variable_without_a_reader(repository: Repository) -> Iterator[Report]:
     """
     for system in (*repository.systems, *repository.iac):
         for service in system.apps:
-            texts = _source_of(service, repository)
+            texts = _commands.source_of(service)
             if not texts:
                 continue
             read = source.words(texts)

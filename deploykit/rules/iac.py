@@ -12,7 +12,7 @@ from deploykit.rules import _commands, _secrets
 from deploykit.rules._read_files import is_rendered
 from deploykit.rules._rule import Example, Report, files, profile, rule
 from deploykit.rules._subjects import IAC, Repository, Service, System, Variables, fix, related
-from deploykit.sources.text import Text, edit
+from deploykit.sources.text import edit
 from deploykit.sources.yaml import Scalar
 
 LAST_DAY = date(2026, 12, 1)
@@ -299,28 +299,28 @@ def _removed(service: Service, setting: str) -> tuple[Edit, ...]:
     Severity.WARNING,
     of=Repository,
     title="a rendered file differs from its profile",
-    fix="safe",
+    bad=[
+        Example(
+            (
+                *profile().files,
+                (
+                    "web-server/railway.toml",
+                    "«»# rendered by deploykit from profiles/example.yaml (profile 0123456789abcdef, "
+                    'text 0123456789abcdef); change the profile, not this file\n[deploy]\nstartCommand = "node x.js"\n',
+                ),
+            ),
+            "# rendered by deploykit from profiles/example.yaml (profile 0123456789abcdef, text 0123456789abcdef)\n"
+            '[deploy]\nstartCommand = "node x.js"      # edited by hand',
+        )
+    ],
 )
 def edited_by_hand(repository: Repository) -> Iterator[Report]:
     """A rendered file was edited, or its profile was and nobody rendered: the two say different things, and the next
     `deploykit render` undoes one of them. The files carry a header that names their profile.
     """
-    for path, wanted in sorted(repository.rendered.items()):
-        found = repository.around.texts.get(path) or repository.legacy.get(path)
-        if found is None:
-            found = next(
-                (s.text.text for s in (*repository.iac, *repository.configs) if s.path == path and s.text), None
-            )
-        if found is None or found == wanted:
-            continue
-        text = Text(path, found)
-        line = next(
-            (n for n, (a, b) in enumerate(zip(found.split("\n"), wanted.split("\n"), strict=False), 1) if a != b), 1
-        )
-        shown = max(len(text.line(line)), 0)
+    for path, happened in sorted(repository.stale.items()):
         yield Report(
-            Place(path, line, 1, line, shown + 1),
-            "this file was rendered from a profile and says something else now",
+            Place(path),
+            f"this file says something else than its profile: {happened}",
             "change the profile and run `deploykit render`",
-            fix=fix("render it again", [edit(text.place(0, len(found)), wanted)]),
         )

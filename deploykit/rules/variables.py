@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from deploykit.findings import Edit, Fix, Place, Severity
-from deploykit.rules import _known, _secrets
+from deploykit.rules import _commands, _known, _secrets
 from deploykit.rules._known import FLAGS, INTERVALS
 from deploykit.rules._rule import Report, files, profile, rule
 from deploykit.rules._subjects import (
@@ -23,6 +23,7 @@ from deploykit.rules._subjects import (
     fix,
     related,
 )
+from deploykit.sources import source
 from deploykit.sources.text import edit
 from deploykit.sources.yaml import Mapping, Scalar
 
@@ -234,6 +235,30 @@ def missing_variable(service: Service) -> Iterator[Report]:
             service=service.name,
             variable=name,
             fix=fix(f"add {name}", service.insert(name, value, env=True), safe=False) if usable else None,
+        )
+    yield from _needed_by_source(service)
+
+
+def _needed_by_source(service: Service) -> Iterator[Report]:
+    """What the source reads without a default. Services of one source share it: then one of them having it is enough."""
+    texts = _commands.source_of(service)
+    if not texts:
+        return
+    root = _commands.root_of(service)
+    sharing = [other for other in service.system.apps if _commands.root_of(other) == root and not other.from_image]
+    if sharing and sharing[0] is not service:
+        return  # said once, at the first
+    for name, path in source.required(texts).items():
+        if name in _known.PROVIDED or name in ("NODE_ENV", "DATABASE_URL"):
+            continue
+        if any(name in other.env or not other.complete for other in sharing):
+            continue
+        yield Report(
+            service.missing,
+            f"`{service.name}` has no {name}, which {path} cannot do without",
+            f"add `{name}: !secret` and set the value in Railway" if _secrets.secret_name(name) else f"add `{name}`",
+            service=service.name,
+            variable=name,
         )
 
 

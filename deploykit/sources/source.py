@@ -75,6 +75,34 @@ def words(texts: Mapping[str, str]) -> frozenset[str]:
     return frozenset(found)
 
 
+_REQUIRED = (
+    re.compile(r"\bprocess\.env\.([A-Z][A-Z0-9_]+)(?:!|\s+as\s+string\b)"),
+    re.compile(r"\bprocess\.env\[['\"]([A-Z][A-Z0-9_]+)['\"]\](?:!|\s+as\s+string\b)"),
+    re.compile(r"\bif\s*\(\s*!\s*process\.env\.([A-Z][A-Z0-9_]+)\s*\)\s*\{?\s*(?:throw\b|[^}]{0,200}?process\.exit\()"),
+    re.compile(r"\bos\.environ\[['\"]([A-Z][A-Z0-9_]+)['\"]\](?!\s*=[^=])"),
+)
+_SCHEMA = re.compile(r"\b([A-Z][A-Z0-9_]{3,})\s*:\s*z\s*\.((?:[^,{}]|\{[^{}]*\})*)")
+
+
+def required(texts: Mapping[str, str]) -> dict[str, str]:
+    """Variables that the code cannot do without, each with the file that says so: `X!`, a throw when it is missing,
+    `os.environ["X"]`, a key of a zod schema without default.
+    """
+    found: dict[str, str] = {}
+    for path in sorted(texts):
+        if not is_source(path):
+            continue
+        code = without_comments(path, texts[path])
+        for pattern in _REQUIRED:
+            for match in pattern.finditer(code):
+                found.setdefault(match[1], path)
+        if "process.env" in code or "env" in path:
+            for match in _SCHEMA.finditer(code):
+                if not re.search(r"\b(?:optional|default|nullish|catch)\s*\(", match[2]):
+                    found.setdefault(match[1], path)
+    return found
+
+
 def hard_coded_intervals(path: str, text: str) -> Iterator[Interval]:
     """Poll intervals of worker and daemon loops that are numbers in the source."""
     if not is_source(path) or not (_POLLER.search(path) or _POLLER.search(text[:MAX_CHARACTERS])):
