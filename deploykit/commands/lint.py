@@ -9,15 +9,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
 from deploykit.commands.sources import Files, collect
-from deploykit.errors import ConfigurationError, UsageError
+from deploykit.errors import ConfigurationError, DeploykitError, UsageError
 from deploykit.findings import Edit, Finding, Severity
 from deploykit.rules import CATALOGUE, Outcome, Settings, Sources, expand, lint as judge, read_settings
 from deploykit.sources import text as texts
 
+_HEADER = "rendered by deploykit from "
 _MAX_PASSES = 20
 _BASELINE_SCHEMA = "deploykit.lint-baseline/1"
 
@@ -96,7 +98,8 @@ def lint(
     if len(files.sources.texts) > 500:
         progress(f"checking {len(files.sources.texts)} files")
     before = files.sources.texts
-    sources, outcome, fixed = files.sources, judge(files.sources, settings), 0
+    sources = replace(files.sources, rendered=rendered(files.sources))
+    outcome, fixed = judge(sources, settings), 0
     if options.fix:
         sources, outcome, fixed = mend(sources, outcome, settings, unsafe=options.unsafe_fixes)
         if write and options.stdin is None:
@@ -104,6 +107,46 @@ def lint(
     if options.baseline:
         outcome = _against(options.baseline, outcome, update=options.update_baseline)
     return Linted(files.root, outcome, fixed, before, sources.texts)
+
+
+def rendered(sources: Sources) -> dict[str, str]:
+    """What the files with our header would be, were they rendered now; without those whose profile cannot be read."""
+    if not any(_HEADER in text[:600] for text in sources.texts.values()):
+        return {}
+    from deploykit.profile.rendered import read_header
+
+    wanted: dict[str, str] = {}
+    artefacts: dict[str, dict[str, str]] = {}
+    for path, text in sources.texts.items():
+        header = read_header(text)
+        if header is None:
+            continue
+        above = [each for each in sources.profiles if each == header.source or each.endswith(f"/{header.source}")]
+        profile = max(above, key=lambda each: len(commonpath([each, path])), default=None)
+        if profile is None:
+            continue
+        if profile not in artefacts:
+            artefacts[profile] = _artefacts(profile, sources)
+        keys = [key for key in artefacts[profile] if path == key or path.endswith(f"/{key}")]
+        if keys:
+            wanted[path] = artefacts[profile][max(keys, key=len)]
+    return wanted
+
+
+def _artefacts(path: str, sources: Sources) -> dict[str, str]:
+    from deploykit.profile.load import load
+    from deploykit.rendering.render import render
+
+    def read(other: Path) -> str:
+        if other.as_posix() not in sources.texts:
+            raise FileNotFoundError(other.as_posix())
+        return sources.texts[other.as_posix()]
+
+    profile = load(Path(path), text=sources.texts[path], read=read).profile
+    try:
+        return render(profile) if profile else {}
+    except DeploykitError:
+        return {}  # `render` says why, at length
 
 
 def settings_of(project_dir: Path, options: Options) -> Settings:

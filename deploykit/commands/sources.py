@@ -32,6 +32,8 @@ _COMPOSE = re.compile(r"(docker-)?compose[^/]*\.ya?ml\Z")
 _ROOT = re.compile(r"\broot[ \t]*:[ \t]*[\"']?([^\s\"',}#]+)")
 _ENV = re.compile(r"(\.env(\..+)?|.+\.env)\Z")
 _CODE = (".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".tsx", ".jsx", ".py")
+_HEADER = "rendered by deploykit from "
+_ARTEFACTS = frozenset(["RUNBOOK.md", "compose.yaml", "process-map.svg", "process-map.mmd"])
 _NAMED = frozenset(["railway.toml", "railway.json", "Procfile", "package.json", "Dockerfile"])
 
 
@@ -101,6 +103,9 @@ def collect(
             profiles.append(path)
         texts[path] = text
     _add_bases(reader, texts, profiles, explicit if not whole else None)
+    for path in listing if whole else ():
+        if path.rsplit("/", 1)[-1] in _ARTEFACTS and (text := reader.read(path)) and _HEADER in text[:600]:
+            texts[path] = text
     roots = {found.strip("/") for path in profiles for found in _ROOT.findall(texts.get(path, ""))}
     code = dict(
         _code(reader, [*(folder for folder in roots if folder not in ("", ".")), *_relative(root, source_dirs)])

@@ -31,6 +31,8 @@ class Sources:
     """Paths that git ignores."""
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """Files that could not be read as text, with the reason."""
+    rendered: Mapping[str, str] = field(default_factory=dict)
+    """For files with our own header: what their profile renders to today."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Source files of folders that were named by hand."""
     today: date = date.min
