@@ -66,7 +66,7 @@ def chosen_profile(context: Context, name: str | None) -> Profile:
 @click.option("--wait", type=duration, default=0.0, help="Look again until healthy, this long at most: 5m.")
 @click.option("--for", "for_", type=duration, default=0.0, help="Keep looking this long, and end when unhealthy: 10m.")
 @click.option("--starting", type=duration, default=60.0, help="How long a new deployment may need before it beats.")
-@click.option("--webhook", help="POST the result here when the verdict changes (https).")
+@click.option("--webhook", help="POST the result here when the verdict changes (https); else DEPLOYKIT_WEBHOOK.")
 def command(
     context: Context,
     profile: str | None,
@@ -105,6 +105,7 @@ def command(
         context.result_json(value)
     else:
         context.result(report.text(found, color=context.colored(), verbose=bool(context.verbose)))
+    webhook = webhook or os.environ.get("DEPLOYKIT_WEBHOOK") or None
     if webhook and tell_on_change(webhook, _memory(context.project_dir), value):
         context.note(f"the verdict changed to {found.health}: told the webhook")
     return Exit(found.exit_code)

@@ -10,6 +10,8 @@ from deploykit.railway.client import Railway
 
 MOST_LINES = 500
 TAIL_LINES = 20
+KEPT_FROM_LINES = 3
+"""A start writes at least three of the promised lines; fewer may be the beginning of more."""
 PUBLIC_URL = "MYSQL_PUBLIC_URL"
 """What Railway's MySQL template calls its address through the TCP proxy, once Public Access is enabled."""
 
@@ -17,9 +19,11 @@ PUBLIC_URL = "MYSQL_PUBLIC_URL"
 class RailwayPlatform:
     """One environment. Deployment variables never change, so each deployment's are asked for once in its life."""
 
-    def __init__(self, railway: Railway) -> None:
+    def __init__(self, railway: Railway, *, keep_logs: bool = False) -> None:
+        """``keep_logs`` asks for the first lines of a deployment only until there are some: for who looks often."""
         self.railway = railway
         self._known: snapshot.Snapshots = {}
+        self._logs: dict[str, tuple[str, ...]] | None = {} if keep_logs else None
 
     @property
     def requests(self) -> int:
@@ -32,7 +36,12 @@ class RailwayPlatform:
 
     def logs(self, deployment: str, phrases: tuple[str, ...]) -> tuple[str, ...]:
         """The lines of a deployment that hold one of the phrases, oldest first. Raises DeploykitError."""
-        return self._lines(deployment, MOST_LINES, " OR ".join(f'"{phrase}"' for phrase in phrases))
+        if self._logs and self._logs.get(deployment):
+            return self._logs[deployment]
+        lines = self._lines(deployment, MOST_LINES, " OR ".join(f'"{phrase}"' for phrase in phrases))
+        if self._logs is not None and len(lines) >= KEPT_FROM_LINES:
+            self._logs[deployment] = lines
+        return lines
 
     def tail(self, deployment: str) -> tuple[str, ...]:
         """The last lines of a deployment. Raises DeploykitError."""

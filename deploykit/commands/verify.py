@@ -9,8 +9,7 @@ from dataclasses import replace
 
 from deploykit.commands.observe import NoTables, Platform, Report, Tables, observe, open_tables
 from deploykit.commands.platform import RailwayPlatform
-from deploykit.commands.smoke import JOB
-from deploykit.commands.smoke import smoke as run_smoke
+from deploykit.commands.smoke import JOB, smoke as run_smoke
 from deploykit.planning.snapshot import Snapshot
 from deploykit.profile.schema import Profile
 from deploykit.railway.client import Railway

@@ -43,7 +43,7 @@ def edit(service: str, deploy: bool = True, **variables: str) -> Inject:
     """Somebody changes variables in the dashboard, and deploys them or not."""
 
     def inject(stack: Stack) -> None:
-        stack.set(service, skip_deploys=True, **variables)
+        stack.configure(service, skip_deploys=True, **variables)
         if deploy:
             stack.redeploy(service)
 
@@ -185,10 +185,10 @@ def killed_and_restarted(stack: Stack) -> None:
 
 def rolled_back(stack: Stack) -> None:
     """Railway's rollback brings back the variables of then."""
-    stack.set("web-server", skip_deploys=True, SCHEDULE_DAEMON_ENABLED="true")
+    stack.configure("web-server", skip_deploys=True, SCHEDULE_DAEMON_ENABLED="true")
     stack.redeploy("web-server")
     old = active(stack, "web-server")
-    stack.set("web-server", skip_deploys=True, SCHEDULE_DAEMON_ENABLED="false")
+    stack.configure("web-server", skip_deploys=True, SCHEDULE_DAEMON_ENABLED="false")
     stack.redeploy("web-server")
     stack.rollout("web-server", lambda: stack.sandbox.graphql(_ROLLBACK, {"d": old}))
 

@@ -92,7 +92,7 @@ class Stack:
         where = {"s": service_id, "e": self.sandbox.environment_id}
         return str(self.sandbox.graphql(_DEPLOY, where)["serviceInstanceDeployV2"])
 
-    def set(self, name: str, *, skip_deploys: bool = True, **variables: str) -> None:
+    def configure(self, name: str, *, skip_deploys: bool = True, **variables: str) -> None:
         made = {"projectId": self.sandbox.project_id, "environmentId": self.sandbox.environment_id,
                 "serviceId": self.ids()[name], "variables": variables, "skipDeploys": skip_deploys}  # fmt: skip
         self.sandbox.graphql(_SET, {"i": made})
@@ -118,7 +118,7 @@ class Stack:
         """Whether the newest deployment crashed or its process is being started again and again."""
         newest = self.deployments(name)[0]
         restless = any(one["status"] in ("RESTARTING", "CRASHED") for one in newest["instances"])
-        return newest["status"] == "CRASHED" or restless
+        return bool(newest["status"] == "CRASHED" or restless)
 
     def ended(self, name: str) -> bool:
         """Whether Railway says that the deployment before the newest is gone."""

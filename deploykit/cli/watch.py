@@ -1,0 +1,66 @@
+"""``deploykit watch``: verify, again and again, on one screen."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+import click
+
+from deploykit.cli.context import Context, verb
+from deploykit.cli.verify import chosen_profile, database_option, duration, resolved_database_url, status_tables
+from deploykit.commands.watch import watch
+from deploykit.errors import Exit
+from deploykit.railway.client import connect
+from deploykit.report import verify as verify_report, watch as report
+
+
+@verb("watch")
+@click.argument("profile", required=False)
+@database_option
+@click.option("--every", type=duration, default=30.0, help="Pause between two looks; default 30s.")
+@click.option("--count", type=click.IntRange(1), help="How many looks; default until Ctrl-C.")
+@click.option("--starting", type=duration, default=60.0, help="How long a new deployment may need before it beats.")
+def command(
+    context: Context,
+    profile: str | None,
+    database_url: str | None,
+    status_url: str | None,
+    every: float,
+    count: int | None,
+    starting: float,
+) -> int:
+    """Verify, again and again, on one screen. In a pipe: one line whenever something changes.
+
+    Exit status: that of the last look.
+    """
+    wish = chosen_profile(context, profile)
+    screen = sys.stdout.isatty() and not context.json
+    # On a screen that is drawn again and again progress would only flicker; a pipe gets the changes alone.
+    railway = connect(environment_name=wish.environment)
+    status: int = Exit.INCONCLUSIVE
+    url, tables = resolved_database_url(database_url), status_tables(status_url)
+    for look in watch(wish, railway, url, every_seconds=every, count=count, tables=tables, starting_seconds=starting):
+        status = look.found.exit_code if look.found else Exit.UNREACHABLE
+        cost = look.budget
+        if context.json:
+            if look.found is not None:
+                context.result_json(verify_report.as_json(look.found))
+        elif screen:
+            size = shutil.get_terminal_size((report.WIDTH, report.HEIGHT))
+            drawn = report.screen(
+                look.found,
+                profile=wish.name,
+                at=look.at,
+                problem=look.problem,
+                events=look.events,
+                api=report.api(cost.requests, cost.an_hour, cost.limit, cost.remaining),
+                color=context.colored(),
+                width=size.columns,
+                height=size.lines - 1,
+            )
+            context.result(report.CLEAR + drawn)
+        elif look.changed:
+            context.result(report.line(look.found, at=look.at, problem=look.problem))
+        sys.stdout.flush()
+    return status
