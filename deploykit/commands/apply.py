@@ -37,6 +37,8 @@ from runtime.db import DatabaseError, SchemaError
 PATIENCE_SECONDS = 900.0
 """How long one wait may last: a build, a health check (300 s by default) and draining."""
 MOST_RETRIES = 5
+MOST_DEPLOYS = 3
+"""Of one service in one apply: more means that something else changes it, and going on would cost money."""
 POLL_SECONDS = 3.0
 """Between two looks at Railway: a ten-minute deploy costs 200 of a Hobby plan's 1,000 requests an hour."""
 NEARBY_POLL_SECONDS = 0.25
@@ -267,6 +269,11 @@ def _send(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) 
             execute.apply_change_set(run.railway, change_set(chosen), live.etag, run.sleep)
         case Deploy(name, _):
             service = _service(live, name)
+            if sum(action.startswith(f"deploy {name}:") for action in run.actions) >= MOST_DEPLOYS:
+                raise DeploykitError(
+                    f"{name} was deployed {MOST_DEPLOYS} times and still does not run what is configured",
+                    hint="deploykit doctor tells why; report this if it finds nothing",
+                )
             run.touched[name] = _ids(service)
             execute.deploy(run.railway, service.id)
         case Stop(_, deployment, _):
