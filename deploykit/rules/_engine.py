@@ -56,7 +56,8 @@ def check_profile(loaded: Loaded, settings: Settings | None = None) -> list[Find
     findings = list(loaded.findings)
     if loaded.tree is not None:
         findings.extend(_of_profile(_read_profile.system(loaded), loaded))
-    kept, _ = _suppressions.apply(distinct(findings), {loaded.path: loaded.text}, settings.selected)
+    judged = settings.selected - _needing_context()
+    kept, _ = _suppressions.apply(distinct(findings), {loaded.path: loaded.text}, judged)
     return sorted(settings.apply(kept), key=lambda finding: finding.order)
 
 
@@ -80,7 +81,8 @@ def lint(sources: Sources, settings: Settings | None = None) -> Outcome:
                 findings.extend(found(rule, env_file))
         elif rule.of is Repository:
             findings.extend(found(rule, repository))
-    kept, hidden = _suppressions.apply(distinct(findings), sources.texts, settings.selected - _skipped_codes())
+    judged = settings.selected - _skipped_codes() - (_needing_context() if sources.only is not None else frozenset())
+    kept, hidden = _suppressions.apply(distinct(findings), sources.texts, judged)
     kept = settings.apply(kept)
     if sources.only is not None:
         kept = [finding for finding in kept if finding.place.path in sources.only]
@@ -100,6 +102,12 @@ def skipped() -> Iterator[tuple[str, str]]:
             yield code, rule.skipped
         elif code.startswith("DK9"):
             yield code, _OFFLINE
+
+
+def _needing_context() -> frozenset[str]:
+    """Rules that look at other files too: when only one file was read, their silence proves nothing."""
+    others = (code for code, rule in CATALOGUE.items() if rule.of is Repository or code.startswith(("DK6", "DK7")))
+    return frozenset(("DK112", "DK404", *others))
 
 
 def _skipped_codes() -> frozenset[str]:
