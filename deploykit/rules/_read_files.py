@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deploykit.findings import Finding, Place, Related
@@ -15,6 +16,7 @@ from deploykit.rules._rule import CATALOGUE
 from deploykit.rules._subjects import (
     DOCKER,
     ENV,
+    PROCESS,
     EnvFile,
     Repository,
     Script,
@@ -25,7 +27,7 @@ from deploykit.rules._subjects import (
     Variables,
 )
 from deploykit.sources import dockerfile, dotenv, json, procfile, source
-from deploykit.sources.yaml import Mapping, Scalar, YamlError
+from deploykit.sources.yaml import Entry, Mapping, Scalar, YamlError
 
 if TYPE_CHECKING:
     from deploykit.rules._engine import Sources
@@ -70,6 +72,8 @@ def repository(sources: Sources, loaded: list[Loaded]) -> Repository:
     """Everything that is linted together."""
     around = Surroundings(listing=sources.listing or frozenset(sources.texts), sources=dict(sources.sources))
     result = Repository(around=around, today=sources.today, stale=_stale(sources, loaded))
+    result.rendered = {path: sources.rendered[path] for path in result.stale if path in sources.rendered}
+    result.found = {path: sources.texts[path] for path in result.rendered}
     kinds = {path: kind_of(path) for path in sorted(sources.texts) if path not in sources.profiles}
     for path, kind in kinds.items():
         text = sources.texts[path]
@@ -94,7 +98,12 @@ def repository(sources: Sources, loaded: list[Loaded]) -> Repository:
             result.iac.extend(_guarded(iac_system, path, text, around, result))
         elif kind == "dockerfile":
             result.dockerfiles.append(dockerfile.parse(path, text))
-    result.env_systems = [*_env_systems(result), *(_docker_system(each) for each in result.dockerfiles)]
+    result.processes = _processes(result)
+    result.env_systems = [
+        *result.processes,
+        *_env_systems(result),
+        *(_docker_system(each) for each in result.dockerfiles),
+    ]
     return result
 
 
@@ -103,7 +112,7 @@ def _stale(sources: Sources, loaded: list[Loaded]) -> dict[str, str]:
     found: dict[str, str] = {}
     for path, text in sources.texts.items():
         header = rendered.read_header(text) if is_rendered(text) and path not in sources.profiles else None
-        if header is None:
+        if header is None or text == sources.rendered.get(path):
             continue
         profile = next((each.profile for each in loaded if f"/{each.path}".endswith(f"/{header.source}")), None)
         if header.edited:
@@ -279,6 +288,37 @@ def _env_role(variables: Variables, result: Repository) -> str:
         return meaning.role
     flag = variables.items.get(_known.DAEMON_FLAG)
     return "daemon" if flag and _known.truth(flag.text) else "web"
+
+
+def _processes(result: Repository) -> list[System]:
+    """What each Procfile and each package.json starts, as services that have only a command."""
+    systems = []
+    for path, parsed in result.procfiles:
+        started = [_process(path, each.name, each.command, each.command_place, "") for each in parsed.processes]
+        systems.append(System(path, PROCESS, started, closed=False, around=result.around))
+    for folder, scripts in result.around.scripts.items():
+        script = scripts.get("start")
+        if script:
+            path = script.place.path
+            service = _process(path, "start", script.command, script.place, '"')
+            systems.append(System(path, PROCESS, [service], closed=False, around=_inside(result.around, folder)))
+    return systems
+
+
+def _inside(around: Surroundings, folder: str) -> Surroundings:
+    """The surroundings as a script sees them that runs in ``folder``."""
+    scripts = {"": around.scripts.get(folder, {}), **{k: v for k, v in around.scripts.items() if k and k != folder}}
+    return replace(around, scripts=scripts)
+
+
+def _process(path: str, name: str, command: str, place: Place, style: str) -> Service:
+    variables = Variables(path=path, kind=PROCESS, items={}, key=place)
+    scalar = Scalar(command, command, not style, None, place, style)
+    settings = {"start": Entry(Scalar(name, name, True, None, place), scalar)}
+    meaning = _commands.meaning(command) or _commands.spoken(name)
+    service = Service(name, meaning.role if meaning else "web", place, variables, settings, False, anonymous=True)
+    variables.service = service
+    return service
 
 
 def _docker_system(parsed: dockerfile.Dockerfile) -> System:

@@ -19,7 +19,9 @@ from deploykit.sources.procfile import Procfile
 from deploykit.sources.text import Text, edit
 from deploykit.sources.yaml import Entry, Mapping, Node, Plain, Scalar, Sequence
 
-PROFILE, IAC, CONFIG, ENV, DOCKER = "profile", "iac", "config", "env", "dockerfile"
+PROFILE, IAC, CONFIG, ENV = "profile", "iac", "config", "env"
+DOCKER, PROCESS = "dockerfile", "process"
+"""What an image sets, and what a Procfile or a package.json starts: services without a name of their own."""
 APP_ROLES = ("web", "daemon", "worker")
 
 
@@ -394,6 +396,8 @@ class Repository:
     around: Surroundings = field(default_factory=Surroundings)
     env_systems: list[System] = field(default_factory=list)
     """The .env files of one folder as one system; every .env file is in exactly one."""
+    processes: list[System] = field(default_factory=list)
+    """What Procfiles and the start scripts of package.json start."""
     dockerfiles: list[Dockerfile] = field(default_factory=list)
     procfiles: list[tuple[str, Procfile]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -402,6 +406,10 @@ class Repository:
     """Railway's legacy config files by path, with their text."""
     stale: dict[str, str] = field(default_factory=dict)
     """Files that carry our header and say something else than their profile, with what happened."""
+    rendered: dict[str, str] = field(default_factory=dict)
+    """What the profile renders to today in place of those files, where that is known."""
+    found: dict[str, str] = field(default_factory=dict)
+    """What stands in those files."""
     today: date = date.min
 
     @property

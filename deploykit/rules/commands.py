@@ -14,6 +14,7 @@ from deploykit.rules._rule import Example, Report, files, profile, rule
 from deploykit.rules._subjects import (
     CONFIG,
     IAC,
+    PROCESS,
     PROFILE,
     Repository,
     Script,
@@ -37,7 +38,7 @@ def _with_package(*changes: tuple[str, str], scripts: str = _PACKAGE) -> Example
 
 
 def _starts(service: Service) -> bool:
-    return service.start is not None and service.system.kind in (PROFILE, IAC, CONFIG)
+    return service.start is not None and service.system.kind in (PROFILE, IAC, CONFIG, PROCESS)
 
 
 def _meaning(service: Service) -> _commands.Meaning | None:
@@ -59,7 +60,7 @@ def contradicting_command(service: Service) -> Iterator[Report]:
     """The flag says no daemon and the command starts one, or the daemon's service starts the web server: what runs is
     not what the profile says.
     """
-    if not _starts(service) or service.system.kind == CONFIG or not service.is_app or service.setting("cron"):
+    if service.system.kind not in (PROFILE, IAC) or not service.start or not service.is_app or service.setting("cron"):
         return
     meaning = _meaning(service)
     said = _contradiction(service, meaning)
@@ -140,29 +141,34 @@ def swallowed_signal(service: Service) -> Iterator[Report]:
     if len(calls) != 1 or calls[0].script is None:
         return
     call, script = calls[0], calls[0].script
-    inner = _commands.parts(script.command)
-    if len(inner) != 1 or inner[0].program not in _PLAIN_CALL or re.search(r"[$`\"'\\<>]", script.command):
+    if not _plain_call(script):
         return
-    direct = f"exec {' '.join(inner[0].words)}" if not re.match(r"\w+=", script.command) else None
-    rewritten = _rewritten(start, call.part, direct) if direct else None
-    usable = rewritten and not re.search(r"[\"'\\#]", rewritten) and (service.system.kind == PROFILE)
+    rewritten = _rewritten(start, call.part, script)
+    usable = rewritten and service.system.kind == PROFILE
     yield Report(
         service.settings["start"].value.place,
         f"`{service.name}` starts through {call.part.program}, which does not pass SIGTERM on",
-        f"write `{rewritten}`" if rewritten else f"start `{' '.join(inner[0].words)}` itself, with exec",
+        f"write `{rewritten}`" if rewritten else f"start `{script.command}` itself, with exec",
         service=service.name,
         related=related((script.place, f"the script `{script.name}`")),
         fix=fix("start the process itself", service.replace("start", rewritten)) if usable and rewritten else None,
     )
 
 
-def _rewritten(start: str, part: _commands.Part, direct: str) -> str | None:
-    """The command with the package manager's part replaced, when that part stands in it as one piece at the end."""
-    written = " ".join(part.words)
-    head, found, tail = start.rpartition(written)
-    if not found or tail.strip():
+def _plain_call(script: Script) -> bool:
+    """Whether a script does nothing but call node or python."""
+    inner = _commands.parts(script.command)
+    return len(inner) == 1 and inner[0].program in _PLAIN_CALL and not re.search(r"[$`\"'\\<>]", script.command)
+
+
+def _rewritten(start: str, part: _commands.Part, script: Script) -> str | None:
+    """The command with its package manager replaced by what the script calls; it must stand at the end, whole."""
+    words = _commands.parts(script.command)[0].words
+    head, found, tail = start.rpartition(" ".join(part.words))
+    if not found or tail.strip() or re.match(r"\w+=", script.command):
         return None
-    return re.sub(r"\bexec\s+\Z", "", head) + direct
+    rewritten = re.sub(r"\bexec\s+\Z", "", head) + f"exec {' '.join(words)}"
+    return None if re.search(r"[\"'\\#]", rewritten) else rewritten
 
 
 _SHELL = re.compile(r"&&|\|\||[;|<>`]|\$[A-Za-z_{(]|(?:^|\s)(?:cd|exec|export|source)\s|&\s*\Z")
@@ -210,7 +216,7 @@ def shell_without_a_shell(service: Service) -> Iterator[Report]:
     on as words, and the container does not start (Railway docs: start command).
     """
     start = service.start
-    if start is None or not _starts(service) or not _SHELL.search(start) or _THROUGH_SHELL.match(start):
+    if start is None or service.system.kind == PROCESS or not _SHELL.search(start) or _THROUGH_SHELL.match(start):
         return
     origin = _exec_form(service)
     if origin is None:
@@ -267,9 +273,18 @@ def missing_script(service: Service) -> Iterator[Report]:
             f"`{service.name}` starts the script `{call.name}`, which {where} does not have",
             f"did you mean `{close[0]}`?" if close else f"it has: {', '.join(known[:8]) or 'no scripts'}",
             service=service.name,
-            fix=fix(f"write {close[0]}", _respelt(service, call.name, close[0])) if len(close) == 1 else None,
+            fix=fix(f"write {close[0]}", _named_right(service, call, close[0])) if len(close) == 1 else None,
         )
     yield from _missing_files(service, start, root)
+
+
+def _named_right(service: Service, call: _commands.Call, name: str) -> tuple[Edit, ...]:
+    """The script's right name; in a daemon or worker what it calls, since DK602 would ask for that next."""
+    script = service.system.around.script(call.folder, name)
+    if service.role in ("daemon", "worker") and script and _plain_call(script):
+        rewritten = _rewritten(service.start or "", call.part, script)
+        return service.replace("start", rewritten) if rewritten and service.system.kind == PROFILE else ()
+    return _respelt(service, call.name, name)
 
 
 _BUILT = re.compile(r"(?:^|/)(?:dist|build|out|output|\.next|\.nuxt|\.output|lib|target|bin|public)/")
@@ -587,7 +602,8 @@ def racing_migrations(system: System) -> Iterator[Report]:
         )
 
 
-_EFFECTIVE = frozenset({*_known.OURS})
+_EFFECTIVE = frozenset({*_known.FLAGS, *_known.INTERVALS, "JOB_WORKER_CONCURRENCY"})
+"""Not the pool's size: a database client may read that without any word in the source."""
 
 
 @rule(

@@ -10,7 +10,7 @@ from deploykit.findings import Edit, Place, Severity
 from deploykit.rules import _commands, _known
 from deploykit.rules._known import DAEMON_FLAG, DAEMON_POLL, HEARTBEAT, WORKER_FLAG, WORKER_POLL
 from deploykit.rules._rule import Report, files, profile, rule
-from deploykit.rules._subjects import CONFIG, ENV, IAC, PROFILE, Service, System, Variables, fix, related
+from deploykit.rules._subjects import CONFIG, ENV, IAC, PROCESS, PROFILE, Service, System, Variables, fix, related
 
 _WHY_TWO = "every schedule would fire twice"
 
@@ -43,7 +43,7 @@ def two_schedulers(system: System) -> Iterator[Report]:
     overlaps deployments anyway. Exactly one service has `SCHEDULE_DAEMON_ENABLED: true`.
     """
     keeper = the_daemon(system)
-    if keeper is None or (system.kind == ENV and len(system.services) < 2):
+    if keeper is None or system.kind == PROCESS or (system.kind == ENV and len(system.services) < 2):
         return
     for extra in system.daemons:
         if extra is keeper:
@@ -266,7 +266,7 @@ def undeclared_second_worker(system: System) -> Iterator[Report]:
     """
     embedded = [service for service in system.services if service.embeds_worker and service.role != "daemon"]
     dedicated = [service for service in system.services if service.role == "worker"]
-    if not embedded or not dedicated or system.declared_workers or system.kind in (CONFIG, ENV):
+    if not embedded or not dedicated or system.declared_workers or system.kind in (CONFIG, ENV, PROCESS):
         return
     for service in embedded:
         yield Report(
@@ -374,7 +374,7 @@ def copied_scheduler(system: System) -> Iterator[Report]:
     """A forgotten copy of the daemon under another name: it starts the same process, whatever its flags say."""
     keeper = the_daemon(system)
     command = keeper.start if keeper else None
-    if keeper is None or not command or system.kind == CONFIG:
+    if keeper is None or not command or system.kind not in (PROFILE, IAC):
         return
     starts_web = _commands.meaning(command, _commands.root_of(keeper), system.around)
     for copy in system.services:

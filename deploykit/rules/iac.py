@@ -12,7 +12,7 @@ from deploykit.rules import _commands, _secrets
 from deploykit.rules._read_files import is_rendered
 from deploykit.rules._rule import Example, Report, files, profile, rule
 from deploykit.rules._subjects import IAC, Repository, Service, System, Variables, fix, related
-from deploykit.sources.text import edit
+from deploykit.sources.text import Text, edit
 from deploykit.sources.yaml import Scalar
 
 LAST_DAY = date(2026, 12, 1)
@@ -299,6 +299,19 @@ def _removed(service: Service, setting: str) -> tuple[Edit, ...]:
     Severity.WARNING,
     of=Repository,
     title="a rendered file differs from its profile",
+    fix="safe",
+    good=[
+        Example(
+            (
+                *profile().files,
+                (
+                    "web-server/railway.toml",
+                    "# written by hand, like profiles/example.yaml\n[build]\nbuilder = 'RAILPACK'\n",
+                ),
+            ),
+            "# rendered by deploykit from profiles/example.yaml, and nobody has touched it since",
+        )
+    ],
     bad=[
         Example(
             (
@@ -323,4 +336,13 @@ def edited_by_hand(repository: Repository) -> Iterator[Report]:
             Place(path),
             f"this file says something else than its profile: {happened}",
             "change the profile and run `deploykit render`",
+            fix=fix("render it again", _again(repository, path)),
         )
+
+
+def _again(repository: Repository, path: str) -> tuple[Edit, ...]:
+    """The whole file in the profile's words."""
+    if path not in repository.rendered:
+        return ()
+    text = Text(path, repository.found[path])
+    return (edit(text.place(0, len(text.text)), repository.rendered[path]),)

@@ -240,7 +240,7 @@ def missing_variable(service: Service) -> Iterator[Report]:
 
 
 def _needed_by_source(service: Service) -> Iterator[Report]:
-    """What the source reads without a default. Services of one source share it: then one of them having it is enough."""
+    """What the source reads without a default; where services share a source, one of them having it is enough."""
     texts = _commands.source_of(service)
     if not texts:
         return
