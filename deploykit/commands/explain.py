@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from deploykit.errors import UsageError
 from deploykit.report.explain import Explained
-from deploykit.rules import CATALOGUE, Rule
+from deploykit.rules import CATALOGUE, Example, Rule
 
 
 def explain(words: Sequence[str]) -> list[Rule]:
@@ -36,6 +36,10 @@ def everything() -> list[Rule]:
     return [CATALOGUE[code] for code in sorted(CATALOGUE)]
 
 
+_LONG = 14
+"""An example of more lines is shown by the part that tells."""
+
+
 def explained(rule: Rule) -> Explained:
     """A rule as reports speak of it."""
     return Explained(
@@ -45,7 +49,40 @@ def explained(rule: Rule) -> Explained:
         rule.title,
         rule.why,
         [example.text() for example in rule.bad],
-        [example.text() for example in rule.good],
+        list(dict.fromkeys(filter(None, (_telling(example, rule.bad) for example in rule.good)))),
         rule.fixable,
         rule.skipped,
     )
+
+
+def _telling(good: Example, bad: Sequence[Example]) -> str:
+    """What of a good example is worth reading: of a long one, the lines in which it differs from the first bad one."""
+    text = good.text()
+    if text.count("\n") < _LONG or not bad:
+        return text
+    texts, others = good.texts(), bad[0].texts()
+    shared = [path for path in texts if path in others]
+    if not shared:
+        return text
+    right, wrong = (files[shared[0]].splitlines() for files in (texts, others))
+    matcher = difflib.SequenceMatcher(a=wrong, b=right, autojunk=False)
+    changed = [
+        number for kind, _, _, start, stop in matcher.get_opcodes() if kind != "equal" for number in range(start, stop)
+    ]
+    return "\n".join(right[number] for number in sorted({*changed, *_parents(right, changed)}))
+
+
+def _parents(lines: Sequence[str], numbers: Sequence[int]) -> set[int]:
+    """The keys that lead to some lines, by their indentation."""
+    found = set()
+    for number in numbers:
+        indent = _indent(lines[number])
+        for above in range(number - 1, -1, -1):
+            if lines[above].strip() and _indent(lines[above]) < indent:
+                found.add(above)
+                indent = _indent(lines[above])
+    return found
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from deploykit.rules import _engine
 from deploykit.rules._engine import Outcome, Sources, lint
-from deploykit.rules._rule import CATALOGUE, Rule
+from deploykit.rules._rule import CATALOGUE, Example, Rule
 from deploykit.rules._settings import Settings, expand, matches, read_settings
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CATALOGUE",
+    "Example",
     "Outcome",
     "Rule",
     "Settings",
