@@ -82,6 +82,7 @@ def lint(sources: Sources, settings: Settings | None = None) -> Outcome:
         elif rule.of is Repository:
             findings.extend(found(rule, repository))
     judged = settings.selected - _skipped_codes() - (_needing_context() if sources.only is not None else frozenset())
+    findings = [_within(finding, sources.texts) for finding in findings]
     kept, hidden = _suppressions.apply(distinct(findings), sources.texts, judged)
     kept = settings.apply(kept)
     if sources.only is not None:
@@ -126,6 +127,19 @@ def _load(path: str, sources: Sources) -> Loaded:
         return sorted(other.stem for other in names if other.parent == folder)
 
     return load(Path(path), text=sources.texts[path], read=read, known=known, findings_only=True)
+
+
+def _within(finding: Finding, texts: Mapping[str, str]) -> Finding:
+    """Parsers point behind the last line when something is missing at the end; editors cannot go there."""
+    if finding.code != "DK001":
+        return finding
+    place = finding.place
+    lines = texts.get(place.path, "").split("\n")
+    if place.line <= len(lines):
+        column = min(place.column, len(lines[place.line - 1]) + 1)
+        return finding if column == place.column else replace(finding, place=replace(place, column=column))
+    end = len(lines[-1]) + 1
+    return replace(finding, place=Place(place.path, len(lines), end, len(lines), end))
 
 
 def _unreadable(path: str, reason: str) -> Finding:

@@ -205,9 +205,12 @@ def _refuse_deep_nesting(loader_class: Any, text: str) -> None:
 
 def _explain(path: str, text: str, error: yaml.MarkedYAMLError) -> YamlError:
     mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    lines = text.splitlines()
-    row = lines[line - 1] if line <= len(lines) else ""
+    # By the mark's offset, not its line: libyaml also counts lone CR, NEL, LS and PS as line ends.
+    line, column = Text(path, text).position(min(mark.index, len(text))) if mark else (1, 1)
+    shown = Text(path, text)
+    if mark and _ODD_BREAKS.search(text):
+        line, column = shown.position(min(mark.index, len(text)))
+    row = shown.line(line)
     problem = (error.problem or "it is not valid YAML").strip()
     hint = ""
     if "${{" in row and "{" in row.replace("${{", ""):
