@@ -25,9 +25,7 @@ def start(state_dir: Path, *, port: int, source_dir: Path, database: str, empty:
         raise DeploykitError(
             "a sandbox runs here already", where=str(state_dir), hint="deploykit sandbox status, or stop it first"
         )
-    sandbox = Sandbox.start(
-        state_dir, port=port, source_dir=source_dir, database=database, empty=empty, detach=True
-    )
+    sandbox = Sandbox.start(state_dir, port=port, source_dir=source_dir, database=database, empty=empty, detach=True)
     return {"schema": SCHEMA, **sandbox.access}
 
 
