@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import nox
@@ -129,6 +128,3 @@ def model(session: nox.Session) -> None:
     _install(session, "dev")
     session.run("pytest", "-q", "tests/model", *session.posargs, env={"DEPLOYKIT_LONG": "1"})
 
-
-if __name__ == "__main__":
-    sys.exit(nox.main())
