@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from runtime import handlers, log
+from runtime.db.pool import Pool
 from runtime.loop import Stop
 from runtime.settings import Settings
 from runtime.wakeup import listen
@@ -18,9 +19,11 @@ _running: list[Worker] = []
 class EmbeddedWorker:
     """The worker, on a thread of its own. Whatever happens to it, the web process goes on."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, connections: Pool | None = None) -> None:
+        """`connections`: those of the web process, if it has some of its own to share."""
         self._stop = Stop()
         self._settings = settings
+        self._connections = connections
         self.worker: Worker | None = None
         self.crashed = False
         self._thread = threading.Thread(target=self._run, name="job-worker", daemon=True)
@@ -52,7 +55,7 @@ class EmbeddedWorker:
     def _run(self) -> None:
         try:
             registry = handlers.load(self._settings.jobs_module)
-            self.worker = Worker(self._settings, registry, self._stop)
+            self.worker = Worker(self._settings, registry, self._stop, self._connections)
             _running.append(self.worker)
             listen(WHO, self._settings.wake_port, self.worker.wake)
             self.worker.run()

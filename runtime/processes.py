@@ -57,9 +57,13 @@ def _listen(who: str, settings: Settings, process: Any) -> None:
         listen(who, settings.wake_port, process.wake)
     if settings.metrics_port:
         from runtime import metrics
+        from runtime.web.exchange import Response
         from runtime.web.server import serve
 
-        serve(settings.metrics_port, lambda path: (200, metrics.CONTENT_TYPE, metrics.text(process.samples()).encode()))
+        serve(
+            settings.metrics_port,
+            lambda request: Response(200, metrics.CONTENT_TYPE, metrics.text(process.samples()).encode()),
+        )
 
 
 def web(settings: Settings) -> None:

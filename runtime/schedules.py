@@ -277,10 +277,14 @@ def resume(db: Database, name: str) -> None:
     db.execute("schedules.resume", name=name)
 
 
-def run_now(db: Database, name: str) -> str:
-    """Enqueue the schedule's job once, outside its due times, enabled or not; the job's id."""
+def run_now(db: Database, name: str, run_id: str | None = None) -> str:
+    """Enqueue the schedule's job once, outside its due times, enabled or not; the job's id.
+
+    With a `run_id` the job gets that id. Raises `Duplicate` when a job has it already: so a button pressed twice
+    starts one job.
+    """
     _find(db, name)
-    run_id = new_id()
+    run_id = run_id or new_id()
 
     def work() -> None:
         db.execute("schedules.run_now", name=name, run_id=run_id)

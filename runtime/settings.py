@@ -70,7 +70,8 @@ VARIABLES: tuple[Variable, ...] = (
     _text("NODE_ENV", "production or development; shown in the log", "production"),
     _number("PORT", "port of the web process", 8080, None, 0, 65_535),
     _number("METRICS_PORT", "port for /metrics of a worker or daemon of its own; 0 means none", 0, None, 0, 65_535),
-    _text("ADMIN_TOKEN", "token that opens the control panel", secret=True),
+    _text("ADMIN_TOKEN", "token that opens the control panel and /deploykit/status", secret=True),
+    _text("DEPLOYKIT_STATUS_TOKEN", "another token for /deploykit/status; it opens nothing else", secret=True),
     _text("LOG_FORMAT", "text or json", "text", choices=("text", "json")),
     _text("WAKE_ADDRESSES", "host:port[,host:port…] told by a datagram that a job was enqueued"),
     _number("WAKE_PORT", "port on which a worker or daemon hears such datagrams; 0 means none", 0, None, 0, 65_535),
@@ -101,6 +102,7 @@ class Settings:
     port: int
     metrics_port: int
     admin_token: str | None
+    deploykit_status_token: str | None
     log_format: str
     wake_addresses: tuple[tuple[str, int], ...]
     wake_port: int

@@ -37,7 +37,7 @@ WHO = "[worker]"
 class Worker:
     """One worker. `run` returns when `stop` is requested and everything in hand is finished or given back."""
 
-    def __init__(self, settings: Settings, registry: Registry, stop: Stop) -> None:
+    def __init__(self, settings: Settings, registry: Registry, stop: Stop, connections: Pool | None = None) -> None:
         self.settings = settings
         self.stop = stop
         self.identity = Identity.of(JOB_WORKER, settings)
@@ -47,7 +47,7 @@ class Worker:
         self._handlers = registry.handlers
         self._names = sorted(registry.handlers)
         self._bell = stop.bell()
-        self._pool: Pool = start.pool(settings)
+        self._pool: Pool = connections or start.pool(settings)
         self._poll_seconds = settings.job_worker_poll_interval_ms / 1000
         self._reaper = heartbeats.Reaper(lambda: self.identity)
         self._pending: list[Outcome] = []

@@ -25,6 +25,9 @@ class Pool:
         """Open a connection that stays with the caller. Raises `Unreachable` when the budget is spent."""
         self._take(0.0)
         try:
+            with self._lock:
+                if self._idle:
+                    self._idle.pop().close()  # an idle one is open too, and counts at the server
             return self._dial()
         except BaseException:
             self._free.release()
