@@ -33,8 +33,6 @@ class Process:
     kind: str
     popen: subprocess.Popen[bytes]
     file: Path
-    status: int | None = None
-    """Exit status, once `wait` has seen the end."""
 
     @property
     def log(self) -> str:
@@ -73,8 +71,8 @@ class Process:
         self.signal(signal.SIGTERM)
 
     def wait(self) -> int:
-        self.status = self.popen.wait(LONGEST_SECONDS)
-        return self.status
+        """Its exit status, once it has ended."""
+        return self.popen.wait(LONGEST_SECONDS)
 
 
 @dataclass(slots=True)

@@ -70,6 +70,7 @@ class Soak:
         self.chance = random.Random(seed)
         self.report = Report()
         self._accepted: list[str] = []
+        self._replaced: set[int] = set()
         self._over = threading.Event()
         self._producer = threading.Thread(target=self._produce, args=(random.Random(seed + 1),), daemon=True)
 
@@ -97,8 +98,7 @@ class Soak:
         for process in self.fleet.processes:
             process.thaw()
         self._replace_the_dead()
-        db = eventually(lambda: self._connected())
-        with db:
+        with eventually(self._connected)[0] as db:
             db.change("UPDATE JobSchedule SET enabled = false, nextRunAt = NULL", {})
             self._settle(db)
             self._judge(db)
@@ -131,8 +131,8 @@ class Soak:
 
     def _replace_the_dead(self) -> None:
         """As the platform does: a process that ended is started again."""
-        for process in [each for each in self.fleet.processes if not each.alive and each.status is None]:
-            process.status = process.popen.returncode
+        for process in [each for each in self.fleet.processes if not each.alive and each.pid not in self._replaced]:
+            self._replaced.add(process.pid)
             if process.kind == "daemon":
                 self.fleet.daemon()
             else:
@@ -140,11 +140,11 @@ class Soak:
 
     # --- judgement --------------------------------------------------------------------------------------------------
 
-    def _connected(self) -> Database | None:
+    def _connected(self) -> list[Database]:
         try:
-            return connect(self.fleet.url)
+            return [connect(self.fleet.url)]
         except DatabaseError:
-            return None
+            return []
 
     def _settle(self, db: Database) -> None:
         deadline = time.monotonic() + SETTLE_SECONDS
