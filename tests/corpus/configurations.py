@@ -1,0 +1,224 @@
+"""Configurations that look suspicious and are right. Each must stay without a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+WEB = """\
+  web-server:
+    role: web
+    source: {repo: acme/app, branch: main}
+    start: node backend/dist/index.js
+    healthcheck: /health
+    draining_seconds: 30
+    limits: {memory_mb: 1000, vcpu: 1}
+    env:
+      NODE_ENV: production
+      DATABASE_URL: ${{MySQL.MYSQL_URL}}
+      DATABASE_CONNECTION_LIMIT: 5
+      EMBEDDED_JOB_WORKER: true
+      JOB_WORKER_POLL_INTERVAL_MS: 30000
+      SCHEDULE_DAEMON_ENABLED: false
+"""
+DAEMON = """\
+  schedule-daemon:
+    role: daemon
+    guard: lease
+    source: {repo: acme/app, branch: main}
+    start: node backend/dist/scheduleDaemon.js
+    restart: {policy: always}
+    draining_seconds: 30
+    limits: {memory_mb: 500, vcpu: 1}
+    env:
+      NODE_ENV: production
+      DATABASE_URL: ${{MySQL.MYSQL_URL}}
+      DATABASE_CONNECTION_LIMIT: 5
+      SCHEDULE_DAEMON_ENABLED: true
+      SCHEDULE_POLL_INTERVAL_MS: 3600000
+      EMBEDDED_JOB_WORKER: false
+"""
+WORKER = """\
+  job-worker:
+    role: worker
+    source: {repo: acme/app, branch: main}
+    start: node backend/dist/jobWorker.js
+    restart: {policy: always}
+    draining_seconds: 30
+    limits: {memory_mb: 500, vcpu: 1}
+    env:
+      NODE_ENV: production
+      DATABASE_URL: ${{MySQL.MYSQL_URL}}
+      DATABASE_CONNECTION_LIMIT: 5
+      SCHEDULE_DAEMON_ENABLED: false
+      EMBEDDED_JOB_WORKER: false
+      JOB_WORKER_POLL_INTERVAL_MS: 5000
+"""
+NO_EMBEDDED = WEB.replace("EMBEDDED_JOB_WORKER: true", "EMBEDDED_JOB_WORKER: false").replace(
+    "      JOB_WORKER_POLL_INTERVAL_MS: 30000\n", ""
+)
+PATH = "profiles/app.yaml"
+
+
+def whole(*services: str, top: str = "", name: str = "app") -> str:
+    """A profile of these services."""
+    return f"version: 1\nname: {name}\ndatabase: {{service: MySQL}}\n{top}services:\n" + "".join(services)
+
+
+def web(*lines: str) -> Mapping[str, str]:
+    """The usual two services, with lines added to web's variables."""
+    return {PATH: whole(WEB + "".join(f"      {line}\n" for line in lines), DAEMON)}
+
+
+def settings(service: str, *lines: str) -> str:
+    """A service with settings added."""
+    return service.replace("    source:", "".join(f"    {line}\n" for line in lines) + "    source:", 1)
+
+
+def env(text: str, path: str) -> Mapping[str, str]:
+    """One .env file."""
+    return {path: text}
+
+
+FLAGS_WEB = "SCHEDULE_DAEMON_ENABLED=false\nEMBEDDED_JOB_WORKER=true\n"
+FLAGS_DAEMON = "SCHEDULE_DAEMON_ENABLED=true\nEMBEDDED_JOB_WORKER=false\n"
+
+CLEAN: dict[str, Mapping[str, str]] = {
+    "names that end like secrets and are none": web(
+        "JWT_SECRET_NAME: app-jwt", "TOKEN_TTL_SECONDS: 3600", "PASSWORD_MIN_LENGTH: 12", "PASSWORD_RESET_PATH: /reset"
+    ),
+    "a publishable key is public": web("STRIPE_PUBLISHABLE_KEY: pk_live_51H8aBcDeFgHiJkLmNoPqRsTuVwXyZ"),
+    "a commit hash in quotes": web('GIT_COMMIT: "9fceb02d0ae598e95dc970b74767f19372d61af8"'),
+    "a uuid is an address": web("TENANT_ID: 123e4567-e89b-12d3-a456-426614174000"),
+    "words that YAML 1.1 would change": web("ANSWER: yes", "OPENING_TIME: 12:30:00", "MODE: on"),
+    "quoted numbers": web('APP_VERSION: "1.10"', 'ZIP_CODE: "01069"'),
+    "a variable near no known name": web("SCHEDULE_TIMEZONE: UTC", "DATABASE_NAME: app", "WORKER_NAME: one"),
+    "a value with a hash sign in it": web('CHANNEL: "#general"'),
+    "a value with equals signs": web('SEARCH_PATH: "a=b&c=d"'),
+    "an empty variable on purpose": web('FEATURE_FLAGS: ""'),
+    "a long cookie lifetime in milliseconds": web("SESSION_MAX_AGE_MS: 2592000000"),
+    "a cache that may be off": web("CACHE_TTL_MS: 0"),
+    "a timeout in seconds that says so": web("REQUEST_TIMEOUT_SECONDS: 30"),
+    "a reference inside text": web("PUBLIC_URL: https://${{RAILWAY_PUBLIC_DOMAIN}}/app"),
+    "a reference to another service's private name": web("DAEMON_HOST: ${{schedule-daemon.RAILWAY_PRIVATE_DOMAIN}}"),
+    "a shared variable": web("LOG_LEVEL: ${{shared.LOG_LEVEL}}"),
+    "blanks inside a reference": web("DAEMON_HOST: ${{ schedule-daemon.RAILWAY_PRIVATE_DOMAIN }}"),
+    "quoted flags": {PATH: whole(WEB.replace("EMBEDDED_JOB_WORKER: true", 'EMBEDDED_JOB_WORKER: "true"'), DAEMON)},
+    "secrets that live in Railway": web("JWT_SECRET: !secret", "SMTP_PASSWORD: !secret OPERATOR_SMTP_PASSWORD"),
+    "a dedicated worker": {PATH: whole(NO_EMBEDDED, DAEMON, WORKER)},
+    "two declared kinds of worker": {PATH: whole(WEB, DAEMON, WORKER, top="expect: {job_worker: 2}\n")},
+    "replicated embedded workers that are declared": {
+        PATH: whole(settings(WEB, "replicas: 3"), DAEMON, top="expect: {job_worker: 3}\n")
+    },
+    "many dedicated workers within the budget": {
+        PATH: whole(NO_EMBEDDED, DAEMON, settings(WORKER, "replicas: 5"), top="expect: {job_worker: 5}\n")
+    },
+    "no schedules at all": {PATH: whole(WEB, top="expect: {schedule_daemon: 0}\n")},
+    "a volume as the guard": {
+        PATH: whole(WEB, DAEMON.replace("guard: lease", "guard: volume\n    volume: {mount: /guard}"))
+    },
+    "a daemon that stops first": {PATH: whole(WEB, DAEMON.replace("guard: lease", "guard: recreate"))},
+    "fast polling in a profile of another name": {
+        PATH: whole(WEB.replace("30000", "1000"), DAEMON.replace("3600000", "60000"))
+    },
+    "web in two regions": {
+        PATH: whole(settings(NO_EMBEDDED, "replicas: {us-west2: 1, europe-west4-drams3a: 1}"), DAEMON, WORKER)
+    },
+    "overlap on web": {PATH: whole(settings(WEB, "overlap_seconds: 20"), DAEMON)},
+    "a nightly job that exits, on cron": {
+        PATH: whole(
+            WEB,
+            DAEMON,
+            "  nightly-report:\n    role: other\n    source: {repo: acme/app}\n"
+            "    start: node backend/dist/report.js\n    cron: 0 3 * * *\n    restart: {policy: never}\n",
+        )
+    },
+    "a mailer that has nothing to do with jobs": {
+        PATH: whole(
+            WEB,
+            DAEMON,
+            "  mailer:\n    role: other\n    source: {image: acme/mailer}\n    env: {SMTP_HOST: mail.acme.dev}\n",
+        )
+    },
+    "a database of its own": {
+        PATH: whole(
+            WEB.replace("${{MySQL.MYSQL_URL}}", "${{db.MYSQL_URL}}"),
+            DAEMON.replace("${{MySQL.MYSQL_URL}}", "${{db.MYSQL_URL}}"),
+            "  db:\n    role: database\n    source: {image: mysql:9}\n    volume: {mount: /var/lib/mysql}\n",
+        ).replace("database: {service: MySQL}", "database: {service: db}")
+    },
+    "anchors and merge keys": {
+        PATH: "version: 1\nname: app\ndatabase: {service: MySQL}\nx-common: &common\n  NODE_ENV: production\n"
+        "  DATABASE_URL: ${{MySQL.MYSQL_URL}}\n  DATABASE_CONNECTION_LIMIT: 5\nservices:\n"
+        + (WEB + DAEMON).replace(
+            "      NODE_ENV: production\n      DATABASE_URL: ${{MySQL.MYSQL_URL}}\n"
+            "      DATABASE_CONNECTION_LIMIT: 5\n",
+            "      <<: *common\n",
+        )
+    },
+    "a stage that only changes its intervals": {
+        "profiles/base.yaml": whole(WEB, DAEMON, name="base"),
+        "profiles/more.yaml": "version: 1\nname: more\nextends: base\nservices:\n  web-server:\n    env:\n"
+        "      JOB_WORKER_POLL_INTERVAL_MS: 10000\n",
+    },
+    "a base whose worker moves to a service of its own": {
+        "profiles/base.yaml": whole(WEB, DAEMON, name="base"),
+        "profiles/more.yaml": "version: 1\nname: more\nextends: base\nservices:\n  web-server:\n    env:\n"
+        "      EMBEDDED_JOB_WORKER: false\n      JOB_WORKER_POLL_INTERVAL_MS: null\n" + WORKER,
+    },
+    "a flow-style profile": {
+        PATH: "version: 1\nname: app\ndatabase: {service: MySQL}\nexpect: {schedule_daemon: 0}\nservices:\n"
+        "  web: {role: web, source: {image: 'acme/app:1'}, healthcheck: /health, draining_seconds: 30, env: {"
+        'NODE_ENV: production, DATABASE_URL: "${{MySQL.MYSQL_URL}}", DATABASE_CONNECTION_LIMIT: 5, '
+        "EMBEDDED_JOB_WORKER: true, SCHEDULE_DAEMON_ENABLED: false}}\n"
+    },
+    "windows line ends in a profile": {PATH: whole(WEB, DAEMON).replace("\n", "\r\n")},
+    "a byte order mark in a profile": {PATH: "\ufeff" + whole(WEB, DAEMON)},
+    "comments that speak of daemons": {
+        PATH: whole(WEB, DAEMON).replace(
+            "services:", "# daemon: SCHEDULE_DAEMON_ENABLED=true runs in one place\nservices:"
+        )
+    },
+    "a laptop's .env": env(
+        "NODE_ENV=development\nDATABASE_URL=mysql://root:root@localhost:3306/app\n", ".env.development"
+    ),
+    "a test's .env": env("NODE_ENV=test\nDATABASE_URL=sqlite:///tmp/test.db\n", ".env.test"),
+    "an example with placeholders": env(
+        "NODE_ENV=production\nDATABASE_URL=<from-railway-mysql>\nJWT_SECRET=<your-secret>\n", ".env.example"
+    ),
+    "an ignored .env with secrets": {
+        ".gitignore": ".env\n",
+        ".env": "NODE_ENV=development\nJWT_SECRET=9f2c8a41d7e64b0fa1\nSCHEDULE_DAEMON_ENABLED=true\n",
+    },
+    "quotes in .env files are normal": env(f'{FLAGS_WEB}NODE_ENV="production"\nAPP_NAME="My app"\n', "web-server.env"),
+    ".env files of both services": {
+        ".env.web-server": f"{FLAGS_WEB}NODE_ENV=production\nJOB_WORKER_POLL_INTERVAL_MS=30000\n",
+        ".env.schedule-daemon": f"{FLAGS_DAEMON}NODE_ENV=production\nSCHEDULE_POLL_INTERVAL_MS=3600000\n",
+    },
+    "a .env file that agrees with the profile": {
+        PATH: whole(WEB, DAEMON),
+        ".env.web-server": f"{FLAGS_WEB}NODE_ENV=production\nJOB_WORKER_POLL_INTERVAL_MS=30000\n",
+    },
+    "compose files are not read": {
+        "docker-compose.yaml": "services:\n  web:\n    environment: {JWT_SECRET: abcdefghi, PORT: 30ms}\n"
+    },
+    "workflows are not read": {
+        ".github/workflows/ci.yaml": "name: ci\non: push\nenv: {SCHEDULE_POLL_INTERVAL_MS: 10}\njobs: {}\n"
+    },
+    "other people's YAML is not read": {
+        "mkdocs.yaml": "site_name: x\nname: y\nversion: 3\n",
+        "k8s/app.yaml": "apiVersion: v1\nkind: Service\nspec: {}\n",
+    },
+    "a package.json whose scripts are found": {
+        PATH: whole(WEB.replace("node backend/dist/index.js", "cd backend && exec node dist/index.js"), DAEMON),
+        "package.json": '{"name": "app", "scripts": {"start": "node backend/dist/index.js", "build": "tsc"}}\n',
+    },
+    "a Dockerfile in exec form": {
+        "Dockerfile": 'FROM node:22-slim\nWORKDIR /app\nCOPY . .\nUSER node\nENTRYPOINT ["tini", "--"]\n'
+        'CMD ["node", "dist/index.js"]\n'
+    },
+    "a Procfile that is served": {
+        PATH: whole(WEB, DAEMON),
+        "Procfile": "web: node backend/dist/index.js\nscheduler: node backend/dist/scheduleDaemon.js\n",
+    },
+    "a suppression with a reason": web("LOG_LEVEL: info # a comment", "EXPORT_FORMAT: csv"),
+}
