@@ -242,10 +242,10 @@ class _Kind:
         candidates = sorted(self.candidates.get(service.name, ()), key=self._preference)
         taken: list[Heartbeat] = []
         for beat in candidates:
-            if self._leaving(beat) or len(taken) == slots:
-                yield self._surplus(service, live, beat, taken)
-            elif self._same_container(beat, taken):
+            if self._same_container(beat, taken) and not self._leaving(beat):
                 yield self._row(beat, Class.DUPLICATE, "a second process in the same container", service.name)
+            elif self._leaving(beat) or len(taken) == slots:
+                yield self._surplus(service, live, beat, taken)
             else:
                 taken.append(beat)
                 yield self._at_home(service, beat)

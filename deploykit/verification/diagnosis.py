@@ -246,6 +246,10 @@ def _ghost(case: Case, row: Row) -> Diagnosis:
         cause = f"an old deployment of {row.service} is still alive"
         cure = (f"railway: remove deployment {row.deployment}", kill)
         return Diagnosis("old-deployment", Rank.GHOST, cause, row.why, cure, row.service)
+    if "same container" in row.why:
+        cause = f"{row.service} starts its {word} twice in one container"
+        cure = (f"railway restart --service {row.service}", "start it once: look at the start command", kill)
+        return Diagnosis("started-twice", Rank.GHOST, cause, row.why, cure, row.service)
     cause = f"{row.service} runs more {word}s than the profile wants"
     cure = ("set the service's replicas back to the profile's number", *_apply(case))
     return Diagnosis("too-many-replicas", Rank.GHOST, cause, row.why, cure, row.service)

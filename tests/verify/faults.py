@@ -285,7 +285,7 @@ FAULTS = (
     Fault("daemon crashes at start",
           crash_wait("schedule-daemon", then_redeploy("schedule-daemon", "crash", count=99)),
           "crash-loop", MISSING_DAEMON),
-    Fault("two workers in one container", twice_in_one_container, "too-many-replicas", ((W, "duplicate"),)),
+    Fault("two workers in one container", twice_in_one_container, "started-twice", ((W, "duplicate"),)),
     # settings
     Fault("daemon flag off", crash_wait("schedule-daemon", edit("schedule-daemon", SCHEDULE_DAEMON_ENABLED="false")),
           "daemon-flag-off", (), fast=True),

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from deploykit.commands.ghosts import end, ghosts
+from deploykit.commands.status import StatusTables
+from deploykit.commands.watch import watch
 from deploykit.errors import AuthenticationError, Exit, UnreachableError
 from deploykit.railway.client import connect
 from deploykit.report import verify as report
@@ -145,3 +147,27 @@ def test_the_profile_applied_last_is_the_default(tmp_path: Path) -> None:
     (tmp_path / ".deploykit").mkdir()
     (tmp_path / ".deploykit" / "applied.json").write_text('{"profile": "pre-launch"}')
     assert profile_name(tmp_path) == "pre-launch"
+
+
+def test_the_web_process_tells_of_the_job_tables_where_the_database_is_private(tmp_path: Path) -> None:
+    profile = bundled("pre-launch")
+    web = profile.services["web-server"]
+    open_web = web.model_copy(update={"env": {**web.env, "ADMIN_TOKEN": "a-long-admin-token-of-32-characters"}})
+    profile = profile.model_copy(update={"services": {**profile.services, "web-server": open_web}})
+    with running(profile, tmp_path / "sandbox") as stack:
+        port = stack.sandbox.processes("web-server")[0]["port"]
+        url = f"http://127.0.0.1:{port}"
+        found = stack.verify(tables=StatusTables(url, "a-long-admin-token-of-32-characters"))
+        assert found.health is Health.HEALTHY
+        refused = stack.verify(tables=StatusTables(url, "wrong"))
+        assert refused.health is Health.INCONCLUSIVE
+
+
+def test_watch_tells_of_a_ghost_that_comes_and_stays_in_its_budget(stack: Stack) -> None:
+    looks = watch(stack.profile, stack.railway, stack.url, every_seconds=0.1, count=3, starting_seconds=0.0)
+    first, second = next(looks), next(looks)
+    assert second.budget.requests == 2
+    stack.by_hand("daemon")
+    third = next(looks)
+    assert (first.changed, second.changed, third.changed) == (True, False, True)
+    assert any("came as foreign" in event for event in third.events)
