@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -61,6 +59,8 @@ class Linted:
 
     def diff(self) -> str:
         """What the fixes change, as a unified diff."""
+        import difflib
+
         return "".join(
             line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
             for path in self.changed
@@ -160,6 +160,8 @@ def settings_of(project_dir: Path, options: Options) -> Settings:
 
 def project_settings(project_dir: Path) -> Settings:
     """``deploykit.toml``, else ``[tool.deploykit]`` of pyproject.toml. Raises ConfigurationError."""
+    import tomllib
+
     own, shared = project_dir / "deploykit.toml", project_dir / "pyproject.toml"
     for path in (own, shared):
         if not path.is_file():

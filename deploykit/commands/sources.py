@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -296,6 +295,8 @@ def _ignored(root: Path, paths: Sequence[str]) -> set[str]:
     """Which of ``paths`` and of their folders git ignores; by .gitignore alone where there is no repository."""
     if not paths:
         return set()
+    import subprocess
+
     asked = sorted({*paths, *(folder for path in paths if (folder := os.path.dirname(path)))})
     try:
         done = subprocess.run(

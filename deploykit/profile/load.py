@@ -5,7 +5,6 @@ Nothing here raises for what a file says: problems come back as findings, each o
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,6 +169,8 @@ class _Loader:
 
     def unknown_base(self, path: Path, base: Scalar) -> Finding:
         known = [name for name in self.known(path.parent) if name != path.stem]
+        import difflib
+
         near = difflib.get_close_matches(base.text, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known) or 'none'}"
         fix = Fix(f"extend {near[0]}", (replacing(base.place, near[0]),)) if near and base.plain else None

@@ -9,8 +9,10 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from deploykit.profile.schema import Profile
+if TYPE_CHECKING:
+    from deploykit.profile.schema import Profile
 
 _DIGITS = 16
 _UNKNOWN = "-" * _DIGITS

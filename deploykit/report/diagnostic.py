@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import textwrap
-import unicodedata
 from collections.abc import Iterator, Mapping
 
 from deploykit.findings import Finding, Place, Severity
@@ -131,6 +130,10 @@ def _quoted(
 
 def _printable(text: str) -> str:
     """``text`` without characters that would move a terminal's cursor."""
+    if text.isascii() and text.isprintable():
+        return text
+    import unicodedata
+
     return "".join("·" if unicodedata.category(character) in ("Cc", "Cf") else character for character in text)
 
 
@@ -138,6 +141,8 @@ def _cells(text: str) -> int:
     """How many columns a terminal gives to ``text``."""
     if text.isascii():
         return len(text)
+    import unicodedata
+
     return sum(
         0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
         for character in text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping
@@ -64,6 +63,8 @@ def expand(words: Iterable[str]) -> frozenset[str]:
         for part in filter(None, (piece.strip() for piece in word.split(","))):
             found = _codes(part)
             if not found:
+                import difflib
+
                 near = difflib.get_close_matches(part.upper(), CATALOGUE, n=9, cutoff=0.6)
                 alike = next(
                     (code for code in sorted(near) if code.startswith(part[:3].upper())), next(iter(near), None)
@@ -89,6 +90,8 @@ def read_settings(table: Mapping[str, Any], where: str) -> Settings:
     """Settings from a table. Raises ConfigurationError for an unknown key, an unknown code or a wrong type."""
     for key in table:
         if key.replace("_", "-") not in KEYS:
+            import difflib
+
             near = difflib.get_close_matches(str(key), KEYS, n=1)
             raise ConfigurationError(
                 f"unknown setting {key!r}",
