@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deploykit.rules._known import words_of
-from deploykit.rules._subjects import Script, Service, Surroundings
+from deploykit.rules._subjects import PROFILE, Script, Service, Surroundings
 
 _WORD = re.compile(r""""(?:[^"\\]|\\.)*"|'[^']*'|&&|\|\||[;|&]|[^\s;|&"']+""")
 _BREAK = frozenset({"&&", "||", ";", "|", "&"})
@@ -146,9 +146,15 @@ def folder(service_root: str, found: list[Part], index: int) -> str | None:
 
 
 def root_of(service: Service) -> str:
-    """The folder of a service's source, relative to the repository."""
+    """The folder of a service's source, relative to the linted folder."""
     root = (service.text("source.root") or "").strip("/")
-    return "" if root in (".", "") else posixpath.normpath(root)
+    root = "" if root in (".", "") else posixpath.normpath(root)
+    # An example inside a larger repository is a repository itself: its profiles/ stand beside its package.json.
+    system = service.system
+    inside, found, _ = f"/{system.path}".rpartition("/profiles/")
+    base = inside.strip("/") if found and system.kind == PROFILE else ""
+    own = base and any(folder == base or folder.startswith(f"{base}/") for folder in system.around.scripts)
+    return posixpath.join(base, root) if own and root else base if own else root
 
 
 def source_of(service: Service) -> dict[str, str]:
