@@ -87,6 +87,7 @@ def overview(frame: Frame, view: Overview) -> Markup:
     return _page(
         frame,
         "Overview",
+        element("h1", "Overview", class_="unseen"),
         _notice(_schedule_said(view)),
         _processes(view),
         _schedules(frame, view),
@@ -189,6 +190,7 @@ def problem(frame: Frame, title: str, message: str, hint: str) -> Markup:
 
 def _processes(view: Overview) -> Markup:
     living = [beat for beat in view.heartbeats if beat.status not in ("STOPPED", "DEAD")]
+    living.sort(key=lambda beat: beat.kind != SCHEDULE_DAEMON)
     ended = [beat for beat in view.heartbeats if beat.status in ("STOPPED", "DEAD")]
     return _section(
         "alive",
@@ -234,7 +236,7 @@ def is_beating(beat: Heartbeat) -> bool:
 def _process(beat: Heartbeat) -> Markup:
     ended = beat.status in ("STOPPED", "DEAD")
     status = beat.status if ended or is_beating(beat) else "SILENT"
-    age = "never" if beat.seconds_ago is None else f"{span(beat.seconds_ago)} ago"
+    age = "never" if beat.seconds_ago is None else since(beat.seconds_ago)
     facts = [
         ("last beat", age),
         ("looks every", None if beat.poll_interval_ms is None else span(beat.poll_interval_ms / 1000)),
@@ -297,7 +299,7 @@ def _next(schedule: Schedule, now: datetime) -> Child:
     if schedule.next_run_at is None:
         return "set at the daemon's next look"
     if schedule.next_run_at < now:
-        return join("due since ", _moment(schedule.next_run_at, now), ", at the daemon's next look")
+        return join("due ", _moment(schedule.next_run_at, now), ", at the daemon's next look")
     return _moment(schedule.next_run_at, now)
 
 
@@ -354,7 +356,7 @@ def _queue(view: Overview) -> Markup:
         element("ul", [_figure(state, count, view.status) for state, count in figures.items()], class_="figures"),
         element(
             "p",
-            "Nothing waits." if oldest is None else f"The oldest waiting job was enqueued {span(oldest)} ago.",
+            "Nothing waits." if oldest is None else f"The oldest waiting job was enqueued {since(oldest)}.",
             class_="quiet",
         ),
     )
@@ -431,7 +433,7 @@ def _job_buttons(frame: Frame, row: JobRow) -> Markup | None:
 def _error(row: JobRow) -> Markup | None:
     if not row.last_error:
         return None
-    heading = "Error" if row.status == "FAILED" else "Last error"
+    heading = {"FAILED": "Error", "CANCELLED": "Reason"}.get(row.status, "Last error")
     return _section("error", heading, element("pre", _cut(row.last_error, TEXT_MOST), tabindex=0))
 
 
@@ -560,7 +562,7 @@ def _moment(at: datetime | None, now: datetime) -> Markup | None:
     if at is None:
         return None
     seconds = (at - now).total_seconds()
-    text = f"in {span(seconds)}" if seconds > 0 else f"{span(-seconds)} ago"
+    text = f"in {span(round(seconds))}" if seconds > 0.5 else since(-seconds)
     near = abs(seconds) < 86_400 and at.date() == now.date()
     absolute = f"{at:%H:%M:%S}" if near else f"{at:%a %Y-%m-%d %H:%M}"
     return element("time", f"{text} ", element("small", f"{absolute} UTC"), datetime=at.isoformat())
@@ -569,7 +571,7 @@ def _moment(at: datetime | None, now: datetime) -> Markup | None:
 def _ago(at: datetime | None, now: datetime) -> Markup | None:
     if at is None:
         return None
-    text = f"{span(max(0.0, (now - at).total_seconds()))} ago"
+    text = since((now - at).total_seconds())
     return element("time", text, datetime=at.isoformat(), title=f"{at:%Y-%m-%d %H:%M:%S} UTC")
 
 
@@ -585,6 +587,11 @@ def _attempt(row: JobRow) -> str | None:
     if row.attempt is None:
         return None
     return f"{row.attempt} of {row.max_attempts}" if row.max_attempts else str(row.attempt)
+
+
+def since(seconds: float) -> str:
+    """How long ago, in whole seconds at the finest."""
+    return "just now" if seconds < 1 else f"{span(round(seconds))} ago"
 
 
 def span(seconds: float) -> str:

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import json
-import threading
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +15,10 @@ from runtime.migrations import migrate
 from runtime.settings import SettingsError
 from runtime.web.server import Web
 from tests.mysql.server import free_port
-from tests.runtime.support import LONGEST_SECONDS, ended, eventually, settings
+from tests.runtime.site import TOKEN, connected, get, serving
+from tests.runtime.support import ended, eventually, settings
 
-
-@contextmanager
-def serving(url: str | None = None, **variables: str) -> Iterator[int]:
-    port = free_port()
-    web = Web(settings(url, PORT=str(port), **variables), Stop())
-    thread = threading.Thread(target=web.run, daemon=True)
-    thread.start()
-    try:
-        eventually(lambda: _answers(port))
-        yield port
-    finally:
-        web.stop.request()
-        thread.join(LONGEST_SECONDS)
-
-
-def _answers(port: int) -> bool:
-    try:
-        get(port, "/health")
-    except OSError:
-        return False
-    return True
-
-
-def get(port: int, path: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=LONGEST_SECONDS) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+ROOT = Path(__file__).parents[2]
 
 
 def health(port: int) -> dict[str, Any]:
@@ -126,3 +96,82 @@ def test_a_worker_without_a_database_url_is_refused() -> None:
     web = Web(settings(None, PORT=str(free_port()), EMBEDDED_JOB_WORKER="true"), Stop())
     with pytest.raises(SettingsError, match="DATABASE_URL is not set"):
         web.run()
+
+
+def test_what_needs_no_body_is_answered_to_get_and_head_only() -> None:
+    with serving() as port, connected(port) as connection:
+        connection.request("HEAD", "/health")
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b"")
+        assert int(answer.headers["Content-Length"]) > 0
+        connection.request("POST", "/health", b"x=1")
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+        answer.read()
+        connection.request("GET", "/health")
+        assert connection.getresponse().status == 200, "the connection goes on"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Length": "16385"}, 413),
+        ({"Content-Length": "-1"}, 411),
+        ({"Content-Length": "9" * 5000}, 411),
+        ({"Transfer-Encoding": "chunked"}, 411),
+    ],
+)
+def test_a_body_that_is_too_long_or_of_unknown_length_is_not_read(headers: dict[str, str], status: int) -> None:
+    with serving() as port, connected(port) as connection:
+        connection.putrequest("POST", "/panel/sign-in")
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["Connection"]) == (status, "close")
+
+
+def test_an_answer_that_fails_says_nothing_about_why(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Web) -> dict[str, Any]:
+        raise RuntimeError("inner matters")
+
+    with serving() as port:
+        monkeypatch.setattr(Web, "_health", fail)
+        assert get(port, "/health") == (500, '{"error": "internal error"}')
+    assert "inner matters" in capfd.readouterr().err
+
+
+def test_the_log_says_whether_there_is_a_control_panel(capfd: pytest.CaptureFixture[str]) -> None:
+    with serving():
+        pass
+    with serving(ADMIN_TOKEN=TOKEN):
+        pass
+    said = capfd.readouterr().out
+    assert "[server] Control panel off (ADMIN_TOKEN not set)\n" in said
+    assert "[server] Control panel at /panel\n" in said
+    assert TOKEN not in said
+
+
+LOOK = """
+import sys
+from email.message import Message
+from runtime.loop import Stop
+from runtime.settings import Settings
+from runtime.web.exchange import Request
+from runtime.web.server import Web
+
+web = Web(Settings.from_env({"ADMIN_TOKEN": "x"}), Stop())
+for path in sys.argv[1:]:
+    assert web._answer(Request("GET", path, "", Message(), b"", "192.0.2.1")).status < 400
+print(*sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("last", "loaded"), [("/metrics", False), ("/panel", True)])
+def test_the_panel_is_loaded_at_the_first_request_for_it(last: str, loaded: bool) -> None:
+    look = [sys.executable, "-c", LOOK, "/", "/health", last]
+    done = subprocess.run(look, cwd=ROOT, check=True, timeout=60, capture_output=True, text=True)
+    modules = set(done.stdout.split())
+    assert ({"runtime.web.panel", "runtime.web.admin", "hmac"} & modules != set()) == loaded
