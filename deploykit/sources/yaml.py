@@ -31,6 +31,7 @@ _NAN = re.compile(r"\.(nan|NaN|NAN)\Z")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _MERGE = "<<"
+_ANCHOR = re.compile(r"&[^\s,\[\]{}]+[ \t]+")
 _ODD_BREAKS = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
 
 
@@ -237,6 +238,7 @@ class _Builder:
 
     def __init__(self, path: str, text: str) -> None:
         self.path = path
+        self.text = text
         # libyaml counts lone CR, NEL, LS and PS as line ends; editors and our edits do not.
         self.lines = Text(path, text) if _ODD_BREAKS.search(text) else None
         self.built: dict[int, tuple[Node, int]] = {}
@@ -308,6 +310,14 @@ class _Builder:
 
     def place(self, node: yaml.Node) -> Place:
         start, end = node.start_mark, node.end_mark
+        if self.text[start.index : start.index + 1] == "&" and isinstance(node, yaml.ScalarNode):
+            # The anchor belongs to the file, not to the value: a fix must not take it away.
+            anchor = _ANCHOR.match(self.text, start.index)
+            if anchor and anchor.end() <= end.index:
+                shift = anchor.end() - start.index
+                if self.lines:
+                    return self.lines.place(start.index + shift, end.index)
+                return Place(self.path, start.line + 1, start.column + 1 + shift, end.line + 1, end.column + 1)
         if self.lines:
             whole = isinstance(node, yaml.ScalarNode) or getattr(node, "flow_style", False)
             return self.lines.place(start.index, end.index if whole else start.index + 1)
