@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -99,7 +100,11 @@ def _stdin(paths: tuple[str, ...], name: str | None) -> tuple[tuple[str, str] | 
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise UsageError("standard input is not UTF-8 text") from None
-    return ((name or "profile.yaml").removeprefix("./"), text), ()
+    if name is None:
+        # A profile is named like its file, so without a name it is taken at its word.
+        said = re.search(r"^name[ \t]*:[ \t]*[\"']?([A-Za-z0-9][\w.-]*)", text, re.MULTILINE)
+        name = f"profiles/{said[1] if said else 'stdin'}.yaml"
+    return (name.removeprefix("./"), text), ()
 
 
 def _rendered(context: Context, linted, statistics: bool) -> str:  # type: ignore[no-untyped-def]

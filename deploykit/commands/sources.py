@@ -27,6 +27,8 @@ _SKIPPED_FOLDERS = frozenset(
 _PROFILE = re.compile(r"^(version|services|extends|name)[ \t]*:", re.MULTILINE)
 _ELSEWHERE = re.compile(r"^services[ \t]*:", re.MULTILINE)
 _ROLE = re.compile(r"^[ \t]+role[ \t]*:[ \t]*[\"']?(web|daemon|worker|database|other)\b", re.MULTILINE)
+_HEIR = re.compile(r"^extends[ \t]*:[ \t]*[\"']?[\w.-]+[\"']?[ \t]*(#.*)?$", re.MULTILINE)
+_VERSION = re.compile(r"^version[ \t]*:[ \t]*1[ \t]*(#.*)?$", re.MULTILINE)
 _COMPOSE = re.compile(r"(docker-)?compose[^/]*\.ya?ml\Z")
 _ROOT = re.compile(r"\broot[ \t]*:[ \t]*[\"']?([^\s\"',}#]+)")
 _ENV = re.compile(r"(\.env(\..+)?|.+\.env)\Z")
@@ -95,7 +97,7 @@ def collect(
         text = reader.read(path)
         if text is None:
             continue
-        if kind == "profile" and not (path in explicit or _is_profile(path, text)):
+        if kind == "profile" and not (path in explicit or _is_profile(f"{root.name}/{path}", text)):
             reader.marked.discard(path)
             continue
         if kind == "profile":
@@ -182,10 +184,13 @@ def _kind(path: str) -> str:
 
 
 def _is_profile(path: str, text: str) -> bool:
-    """Whether a YAML file is one of ours: below profiles/ when it looks like it, elsewhere when it cannot be else."""
-    if "profiles" in path.split("/")[:-1]:
-        return bool(_PROFILE.search(text)) or not text.strip() or path.startswith("profiles/")
-    return bool(_ELSEWHERE.search(text) and _ROLE.search(text))
+    """Whether a YAML file is ours, by its path from the linted folder's name on: below profiles/ when it looks like it,
+    elsewhere when it cannot be anything else.
+    """
+    folders = path.split("/")[:-1]
+    if "profiles" in folders:
+        return bool(_PROFILE.search(text)) or not text.strip() or folders[:2].count("profiles") > 0
+    return bool(_ELSEWHERE.search(text) and _ROLE.search(text)) or bool(_HEIR.search(text) and _VERSION.search(text))
 
 
 def _context(root: Path, wanted: Iterable[str]) -> list[str]:

@@ -284,3 +284,31 @@ def test_lint_of_a_sound_profile_loads_nothing_heavy(tmp_path: Path) -> None:
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False, env=os.environ
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_folder_of_profiles_is_linted_whole(tmp_path: Path) -> None:
+    heir = "version: 1\nname: more\nextends: example\nenvironment: staging\n"
+    write(tmp_path, {PATH: PROFILE, "profiles/more.yaml": heir})
+    value = json.loads(deploykit("lint", tmp_path / "profiles", "--format", "json").stdout)
+    assert (value["summary"]["files"], value["findings"]) == (2, [])
+
+
+def test_standard_input_without_a_name_is_a_profile(tmp_path: Path) -> None:
+    result = deploykit("--project-dir", tmp_path, "lint", "-", "--format", "json", stdin=BAD)
+    assert {finding["path"] for finding in json.loads(result.stdout)["findings"]} == {PATH}
+
+
+def test_a_value_of_a_base_is_one_finding_where_it_is_written(tmp_path: Path) -> None:
+    heir = "version: 1\nname: more\nextends: example\nenvironment: staging\n"
+    base = PROFILE.replace("SCHEDULE_POLL_INTERVAL_MS: 3600000", "SCHEDULE_POLL_INTERVAL_MS: 3600")
+    write(tmp_path, {PATH: base, "profiles/more.yaml": heir})
+    found = json.loads(deploykit("lint", tmp_path, "--format", "json").stdout)["findings"]
+    assert [(finding["code"], finding["path"]) for finding in found] == [("DK201", PATH)]
+    assert ("profiles/more.yaml", 3) in [(each["path"], each["line"]) for each in found[0]["related"]]
+
+
+def test_a_fix_leaves_an_anchor_where_it_is(tmp_path: Path) -> None:
+    text = BAD.replace("SCHEDULE_POLL_INTERVAL_MS: 1h", "SCHEDULE_POLL_INTERVAL_MS: &hour 1h\n      ALSO: *hour")
+    write(tmp_path, {PATH: text})
+    deploykit("lint", tmp_path, "--fix")
+    assert "SCHEDULE_POLL_INTERVAL_MS: &hour 3600000\n" in (tmp_path / PATH).read_text("utf-8")
