@@ -12,7 +12,7 @@ time to run the same command again. The order of the rules is the safety argumen
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from deploykit.planning.observation import Deployed, Observation, Phase, Seen, Target, Wanted
@@ -74,11 +74,16 @@ class Done:
 
 
 Decision = Configure | Deploy | Stop | Delete | Wait | Blocked | Done
+Rule = Callable[[Observation, Target], Iterator[Decision]]
+"""Yields the decision it insists on, or nothing."""
 
 
-def decide(now: Observation, target: Target) -> Decision:
-    """The next step. Pure: the same observation and target always give the same decision."""
-    for rule in (_failed, _database, _remove, _gain_workers, _close, _gone, _open, _rest, _settle):
+def decide(now: Observation, target: Target, rules: tuple[Rule, ...] | None = None) -> Decision:
+    """The next step. Pure: the same observation and target always give the same decision.
+
+    ``rules`` are those of this module in their order; the model checker tries others, to see them fail.
+    """
+    for rule in rules or RULES:
         decision = next(rule(now, target), None)
         if decision is not None:
             return decision
@@ -104,10 +109,11 @@ def _database(now: Observation, target: Target) -> Iterator[Decision]:
                 yield Deploy(wanted.name, "the database does not run")
 
 
-def _remove(now: Observation, target: Target) -> Iterator[Decision]:
+def _evict(now: Observation, target: Target) -> Iterator[Decision]:
+    """Delete what schedules and is not in the profile, where the operator agreed."""
     for seen in now.services:
-        if not seen.managed and seen.name in target.remove:
-            yield Delete(seen.name, "the profile does not know it, and you agreed")
+        if not seen.managed and seen.name in target.remove and (seen.daemon or seen.scheduling):
+            yield Delete(seen.name, "it schedules, the profile does not know it, and you agreed")
 
 
 def _gain_workers(now: Observation, target: Target) -> Iterator[Decision]:
@@ -169,7 +175,7 @@ def _open(now: Observation, target: Target) -> Iterator[Decision]:
     if not outdated:
         return
     for one in outdated:
-        yield from _recreate(now.service(one.name), one)
+        yield from _empty(now, one, target)
     daemon = any(one.daemon for one in outdated)
     why = "nobody else schedules or can start to" if daemon else "it differs from the profile"
     yield Configure(tuple(one.name for one in outdated), why)
@@ -181,8 +187,15 @@ def _rest(now: Observation, target: Target) -> Iterator[Decision]:
         if one.deployable and not one.is_database:
             seen = now.service(one.name)
             if not any(deployed.current for deployed in seen.deployments):
-                yield from _recreate(seen, one)
+                yield from _empty(now, one, target)
             yield from _start(seen, one, lambda deployed: True)
+
+
+def _tidy(now: Observation, target: Target) -> Iterator[Decision]:
+    """Delete what else the operator agreed to, now that everything wanted runs: it may have been the last worker."""
+    for seen in now.services:
+        if not seen.managed and seen.name in target.remove:
+            yield Delete(seen.name, "the profile does not know it, and you agreed")
 
 
 def _settle(now: Observation, target: Target) -> Iterator[Decision]:
@@ -195,15 +208,18 @@ def _settle(now: Observation, target: Target) -> Iterator[Decision]:
         yield Wait("exactly one deployment may schedule", daemon.name)
 
 
-def _recreate(seen: Seen, wanted: Wanted) -> Iterator[Decision]:
-    """Without a lease or a volume only an empty place keeps the new daemon from meeting the old one."""
-    if not wanted.daemon or wanted.guard not in ("recreate", "none"):
+def _empty(now: Observation, wanted: Wanted, target: Target) -> Iterator[Decision]:
+    """A daemon's place is emptied before its successor starts, unless a volume or a handover sees to that."""
+    seen = now.service(wanted.name)
+    if not wanted.daemon or seen.exclusive or (wanted.guard == "lease" and target.handover):
         return
     for deployed in seen.scheduling:
         if deployed.phase is Phase.LEAVING:
             yield Wait("the old daemon must be gone before the new one starts", seen.name)
         else:
-            yield Stop(seen.name, deployed.id, f"guard {wanted.guard}: the old daemon ends before the new one starts")
+            yield Stop(seen.name, deployed.id, "the old daemon ends before the new one starts")
+    if seen.name in now.beating:
+        yield Wait("an old daemon's heart still beats there although Railway shows no process", seen.name)
 
 
 def _start(seen: Seen, wanted: Wanted, fits: object) -> Iterator[Decision]:
@@ -230,3 +246,6 @@ def _alive(deployed: Deployed) -> bool:
 
 def _schedulers(now: Observation) -> set[str]:
     return {seen.name for seen in now.services if seen.daemon or seen.scheduling} | set(now.beating)
+
+
+RULES: tuple[Rule, ...] = (_failed, _database, _evict, _gain_workers, _close, _gone, _open, _rest, _tidy, _settle)

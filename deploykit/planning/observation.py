@@ -42,7 +42,7 @@ class Seen:
     """A service as it is. ``daemon`` and ``worker`` are its *configuration*: what a redeploy would start.
 
     ``matches`` says that the configuration equals the target's. ``managed`` is False for a service the profile does
-    not know.
+    not know. ``exclusive`` says that a volume is mounted: Railway itself ends the old copy before it starts a new one.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Seen:
     daemon: bool = False
     worker: bool = False
     matches: bool = True
+    exclusive: bool = False
     deployments: tuple[Deployed, ...] = ()
 
     @property
@@ -74,10 +75,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What apply works towards. ``remove`` names services that the operator agreed to delete."""
+    """What apply works towards. ``remove`` names services that the operator agreed to delete.
+
+    ``handover`` lets a daemon with a lease overlap with its successor, which stands by until the lease is free.
+    """
 
     services: tuple[Wanted, ...]
     remove: frozenset[str] = frozenset()
+    handover: bool = False
 
     @property
     def daemon(self) -> Wanted | None:

@@ -30,14 +30,14 @@ class Beat(Protocol):
     def deployment(self) -> str | None: ...
 
 
-def target(profile: Profile, remove: Iterable[str] = ()) -> Target:
+def target(profile: Profile, remove: Iterable[str] = (), *, handover: bool = False) -> Target:
     """What ``profile`` wants, database first."""
     wanted = [_wanted(service) for service in profile.services.values() if service.role != "database"]
     names = [service.name for service in profile.services.values() if service.role == "database"]
     if profile.database and profile.database.service not in profile.services:
         names.append(profile.database.service)
     databases = [Wanted(name, is_database=True) for name in names]
-    return Target((*databases, *wanted), frozenset(remove))
+    return Target((*databases, *wanted), frozenset(remove), handover)
 
 
 def _wanted(service: Service) -> Wanted:
@@ -75,6 +75,7 @@ def _seen(profile: Profile, live: LiveService, matches: bool, databases: set[str
         daemon=not is_database and configured_daemon(profile, live),
         worker=not is_database and configured_worker(profile, live),
         matches=matches or is_database,
+        exclusive=any((live.config.get("volumeMounts") or {}).values()),
         deployments=tuple(
             deployed for one in live.deployments if (deployed := _deployed(profile, live, one, is_database)) is not None
         ),
@@ -82,8 +83,12 @@ def _seen(profile: Profile, live: LiveService, matches: bool, databases: set[str
 
 
 def configured_daemon(profile: Profile, live: LiveService) -> bool:
-    """Whether a redeploy of this service would start a daemon. A masked flag counts as on."""
-    return _flag(live, DAEMON_FLAG, _runs(profile, live, "daemon"))
+    """Whether a redeploy of this service would start a daemon. A masked flag counts as on, and so does an unset one.
+
+    An unset one only where our application runs: what its code makes of that is not known here, and one application's
+    default is on (guide: ghost scenario 2).
+    """
+    return _flag(live, DAEMON_FLAG, _may_schedule(profile, live, live.start_command))
 
 
 def configured_worker(profile: Profile, live: LiveService) -> bool:
@@ -96,6 +101,14 @@ def _flag(live: LiveService, name: str, absent: bool) -> bool:
     if variable is None:
         return absent
     return variable.value is None or variable.value.strip().lower() not in ("false", "")
+
+
+def _may_schedule(profile: Profile, live: LiveService, command: str | None) -> bool:
+    """Whether a process without the flag may be a daemon: the application is known, or the command is a daemon's."""
+    service = profile.services.get(live.name)
+    if service is not None and service.is_app:
+        return True
+    return command is not None and command in {one.start for one in profile.services.values() if one.role == "daemon"}
 
 
 def _runs(profile: Profile, live: LiveService, role: str) -> bool:
@@ -119,12 +132,11 @@ def _deployed(profile: Profile, live: LiveService, deployment: LiveDeployment, i
         return Deployed(deployment.id, phase, daemon=daemon, worker=configured_worker(profile, live))
     command = (deployment.settings or {}).get("startCommand") or live.start_command
     flag = variables.get(DAEMON_FLAG)
-    starts = {service.start for service in profile.services.values() if service.role == "daemon"}
     workers = {service.start for service in profile.services.values() if service.role == "worker"}
     return Deployed(
         deployment.id,
         phase,
-        daemon=flag.strip().lower() not in ("false", "") if flag is not None else command in starts,
+        daemon=flag.strip().lower() not in ("false", "") if flag is not None else _may_schedule(profile, live, command),
         worker=command in workers or variables.get(WORKER_FLAG, "false").strip().lower() == "true",
         current=current(live, deployment),
     )
@@ -137,11 +149,12 @@ def current(live: LiveService, deployment: LiveDeployment) -> bool:
     """
     if deployment.variables is None:
         return True
-    sealed = {name for name, variable in live.variables.items() if variable.sealed}
-    if set(deployment.variables) - sealed != set(live.variables) - sealed:
+    # Railway keeps its own RAILWAY_… variables, and the user's of that name, out of a deployment's copy.
+    untold = {name for name, variable in live.variables.items() if variable.sealed or name.startswith("RAILWAY_")}
+    if set(deployment.variables) - untold != set(live.variables) - untold:
         return False
     for name, variable in live.variables.items():
-        if variable.value is None or "${{" in variable.value:
+        if name in untold or variable.value is None or "${{" in variable.value:
             continue
         if deployment.variables.get(name) != variable.value:
             return False
