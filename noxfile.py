@@ -61,9 +61,10 @@ def tests(session: nox.Session) -> None:
     session.run("mypy")
     session.run("lint-imports")
     _servers(session)
+    _others(session)
     # Where a server cannot be had its tests are skipped with the reason; in CI that is a failure.
     strict = {"DEPLOYKIT_REQUIRE_SERVERS": "1"} if os.environ.get("CI") else {}
-    session.run("pytest", "-q", "-n", "2", "--dist", "loadgroup", *session.posargs, env=strict)
+    session.run("pytest", "-q", "-n", "2", "--dist", "loadgroup", "-m", "not slow", *session.posargs, env=strict)
 
 
 def _check_style(session: nox.Session) -> None:
@@ -74,7 +75,14 @@ def _check_style(session: nox.Session) -> None:
 def _servers(session: nox.Session) -> None:
     """Get the servers the tests use: MariaDB from Debian, and real MySQL 9 unpacked into a cache folder."""
     _apt(session, "mariadbd", "mariadb-server-core", "mariadb-server")
+    _apt(session, "haproxy", "haproxy")
     session.run("python", "-m", "tests.mysql.provision", success_codes=[0, 1])
+
+
+def _others(session: nox.Session) -> None:
+    """Node for Railway's own engine and Prisma's client, and a browser for the panel."""
+    _apt(session, "npm", "nodejs", "npm")
+    _apt(session, "chromium", "chromium", "chromium-driver")
 
 
 @nox.session
@@ -123,8 +131,70 @@ def sandbox(session: nox.Session) -> None:
 
 
 @nox.session
-def model(session: nox.Session) -> None:
-    """The exhaustive search over planning.decide, the long two-operator cases included."""
+def browser(session: nox.Session) -> None:
+    """The control panel in a real browser."""
     _install(session, "dev")
-    session.run("pytest", "-q", "tests/model", *session.posargs, env={"DEPLOYKIT_LONG": "1"})
+    _others(session)
+    session.run("pytest", "-q", "tests/browser", *session.posargs)
 
+
+@nox.session
+def model(session: nox.Session) -> None:
+    """The exhaustive searches over planning.decide and the lease, the long two-operator cases included."""
+    _install(session, "dev")
+    session.run("pytest", "-q", "tests/model", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """The whole fault table of verify and doctor, alone and in pairs, with the confusion matrix; about half an hour."""
+    _install(session, "dev")
+    session.run("pytest", "-q", "-s", "tests/verify", *session.posargs, env={"DEPLOYKIT_FAULTS": "1"})
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """10,000 mutated files of every kind through lint."""
+    _install(session, "dev")
+    session.run("pytest", "-q", "tests/deploykit/rules/test_fuzz.py", *session.posargs, env={"DEPLOYKIT_FUZZ": "10000"})
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Twenty minutes of load with workers, daemons and servers killed at random; DEPLOYKIT_SOAK_SEED repeats a run."""
+    _install(session, "dev")
+    _servers(session)
+    seconds = os.environ.get("DEPLOYKIT_SOAK_SECONDS", "1200")
+    session.run(
+        "pytest", "-q", "-s", "tests/chaos/test_soak.py", *session.posargs, env={"DEPLOYKIT_SOAK_SECONDS": seconds}
+    )
+
+
+@nox.session
+def failover(session: nox.Session) -> None:
+    """The primary of a three-node MySQL group killed ten times under load."""
+    _install(session, "dev")
+    _servers(session)
+    session.run(
+        "pytest", "-q", "-s", "tests/chaos/test_failover.py", *session.posargs, env={"DEPLOYKIT_FAILOVER_KILLS": "10"}
+    )
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against peers and limits, as ratios of one run."""
+    _install(session, "dev")
+    _servers(session)
+    for name in session.posargs or sorted(path.stem for path in Path("bench").glob("*.py") if _is_bench(path)):
+        session.run("python", "-m", f"bench.{name}")
+
+
+def _is_bench(path: Path) -> bool:
+    return "def main()" in path.read_text(encoding="utf-8")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Write the documents that come from the code."""
+    _install(session, "dev")
+    session.run("python", "-m", "deploykit.commands.docs")
