@@ -79,6 +79,15 @@ class Browser:
         """The value of a JavaScript expression. The driver may run it even where the page may run none."""
         return self._call("POST", "/execute/sync", {"script": f"return {script}", "args": []})
 
+    def shows(self, text: str) -> bool:
+        """Whether the page has this text now; False also while one page gives way to the next."""
+        try:
+            return text in self.text()
+        except WebDriverError as error:
+            if error.code not in ("no such element", "stale element reference"):
+                raise
+            return False
+
     def cookies(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._call("GET", "/cookie")
         return found

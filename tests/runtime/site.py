@@ -159,7 +159,7 @@ class Visitor:
         self.page = Page("<h1></h1>")
         self.path = ""
 
-    def ask(self, method: str, target: str, body: bytes = b"", **headers: str) -> Response:
+    def ask(self, method: str, target: str, body: bytes = b"", /, **headers: str) -> Response:
         """One request, as it is; keeps the cookie of the answer."""
         message = Message()
         cookie = {"Cookie": self.cookie} if self.cookie else {}

@@ -531,7 +531,7 @@ def test_the_panel_is_served_beside_an_embedded_worker_within_its_connections(ur
             return answer.status, answer.headers.get("Set-Cookie") or answer.headers.get("Location") or "", text
 
         def alive() -> bool:
-            return json.loads(ask("GET", "/health")[2])["job_worker"]["state"] == "running"
+            return bool(json.loads(ask("GET", "/health")[2])["job_worker"]["state"] == "running")
 
         eventually(alive)
         cookie = ask("POST", "/panel/sign-in", f"token={TOKEN}")[1].partition(";")[0]
