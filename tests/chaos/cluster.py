@@ -207,7 +207,8 @@ def _start_haproxy(made: Cluster, program: str) -> None:
         made.haproxy = subprocess.Popen(
             [program, "-db", "-f", str(folder / "haproxy.cfg")], stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
-    _until(lambda: _leads_to_primary(made), "haproxy does not lead to the primary")
+    # Before its first checks it takes every node for a good one, and gives them out in turn.
+    _until(lambda: all(_leads_to_primary(made) for _ in range(2 * NODES)), "haproxy does not lead to the primary")
 
 
 def _leads_to_primary(made: Cluster) -> bool:
@@ -227,7 +228,7 @@ def _run(node: Server, *statements: str) -> None:
 
 def _until(look: Any, complaint: str) -> Any:
     deadline = time.monotonic() + MEMBER_SECONDS
-    while (answer := look()) in (None, False):
+    while (answer := look()) is None or answer is False:
         if time.monotonic() > deadline:
             raise AssertionError(complaint)
         time.sleep(0.1)

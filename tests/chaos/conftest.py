@@ -20,7 +20,11 @@ from tests.mysql.server import Server
 on_servers = pytest.mark.parametrize("url", SERVERS, indirect=True)
 """For faults that SQLite, being a file, cannot have."""
 
-EFFECTS = "CREATE TABLE IF NOT EXISTS Effect (jobId VARCHAR(191) NOT NULL, attempt INT NOT NULL)"
+
+def create_effects(db: Database) -> None:
+    """The application's table. Group Replication wants a primary key, and it must not be what keeps effects single."""
+    key = "INTEGER PRIMARY KEY" if db.dialect == "sqlite" else "BIGINT AUTO_INCREMENT PRIMARY KEY"
+    db.change(f"CREATE TABLE IF NOT EXISTS Effect (id {key}, jobId VARCHAR(191) NOT NULL, attempt INT NOT NULL)", {})
 
 
 def plain_url(server: Server, port: int | None = None) -> str:
@@ -33,8 +37,9 @@ def prepared(server: Server) -> str:
     with server.root("runtime") as root, root.cursor() as cursor:
         cursor.execute("CREATE USER IF NOT EXISTS chaos@'127.0.0.1'")
         cursor.execute("GRANT ALL ON runtime.* TO chaos@'127.0.0.1'")
-        cursor.execute(EFFECTS)
-        cursor.execute("DELETE FROM Effect")
+    with connect(plain_url(server)) as db:
+        create_effects(db)
+        db.change("DELETE FROM Effect", {})
     return plain_url(server)
 
 
@@ -45,7 +50,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     url = f"sqlite://{tmp_path}/jobs.db"
     with connect(url, create=True) as db:
         migrate(db)
-        db.change(EFFECTS, {})
+        create_effects(db)
     return url
 
 

@@ -74,6 +74,14 @@ class Soak:
         self._over = threading.Event()
         self._producer = threading.Thread(target=self._produce, args=(random.Random(seed + 1),), daemon=True)
 
+    def __enter__(self) -> Soak:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        if self._producer.is_alive():
+            self._producer.join()
+
     def start(self) -> None:
         with connect(self.fleet.url) as db:
             schedules.sync(db, SCHEDULES)
@@ -83,6 +91,12 @@ class Soak:
         for _ in range(WORKERS):
             self.fleet.worker(JOB_WORKER_CONCURRENCY="4")
         self._producer.start()
+
+    def ended(self) -> list[str]:
+        """The last words of processes that are no more."""
+        return [
+            f"{each.kind} {each.popen.returncode}: {each.log[-800:]}" for each in self.fleet.processes if not each.alive
+        ]
 
     def run(self, seconds: float, faults: list[Callable[[Soak], None]], between: tuple[float, float]) -> None:
         until = time.monotonic() + seconds

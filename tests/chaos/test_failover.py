@@ -12,7 +12,7 @@ import pytest
 from runtime.db import Database, DatabaseError, connect
 from runtime.migrations import migrate
 from tests.chaos.cluster import Cluster, cluster
-from tests.chaos.conftest import EFFECTS
+from tests.chaos.conftest import create_effects
 from tests.chaos.processes import fleet
 from tests.chaos.soak import Report, Soak
 from tests.mysql.server import NoServer
@@ -42,11 +42,10 @@ def test_nothing_is_lost_or_doubled_when_the_primary_dies(tmp_path: Path, capsys
 def _kill_primaries(group: Cluster, folder: Path) -> tuple[list[float], Report]:
     with connect(group.url) as db:
         migrate(db)
-        db.change(EFFECTS, {})
+        create_effects(db)
     recovered = []
     # The defaults of a real system: a heartbeat each 10 s, so that a failover fits into a worker's lease.
-    with fleet(group.url, folder, HEARTBEAT_INTERVAL_MS="3000") as machines:
-        soak = Soak(machines, SEED)
+    with fleet(group.url, folder, HEARTBEAT_INTERVAL_MS="3000") as machines, Soak(machines, SEED) as soak:
         soak.start()
         _completions(group, since=0)
         for _ in range(KILLS):
@@ -58,7 +57,7 @@ def _kill_primaries(group: Cluster, folder: Path) -> tuple[list[float], Report]:
             _completions(group, since=before)
             recovered.append(time.monotonic() - killed_at)
             group.rejoin(number)
-        assert all(process.alive for process in machines.processes), "a failover ended a process"
+        assert soak.ended() == [], "a failover ended a process"
         return recovered, soak.finish()
 
 

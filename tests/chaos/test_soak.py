@@ -22,8 +22,7 @@ SEED = int(os.environ.get("DEPLOYKIT_SOAK_SEED") or 1)
 def test_nothing_is_lost_and_nothing_doubled_whatever_dies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     server = _own_server()
     try:
-        with fleet(prepared(server), tmp_path) as machines:
-            soak = Soak(machines, SEED)
+        with fleet(prepared(server), tmp_path) as machines, Soak(machines, SEED) as soak:
 
             def restart(soak: Soak) -> None:
                 if soak.chance.random() < 0.3:  # seldom enough that the load goes on in between
@@ -34,11 +33,11 @@ def test_nothing_is_lost_and_nothing_doubled_whatever_dies(tmp_path: Path, capsy
             soak.start()
             soak.run(SECONDS, [kill, kill, freeze, freeze, terminate, restart], between=(0.3, 1.5))
             report = soak.finish()
-            with capsys.disabled():
-                print(f"\n{server.flavour}, {SECONDS:g} s, seed {SEED}\n{report}")
-            assert report.complaints == []
-            assert report.fired > 0
-            assert report.extra > 0, "no fault ever hit a running job"
+        with capsys.disabled():
+            print(f"\n{server.flavour}, {SECONDS:g} s, seed {SEED}\n{report}")
+        assert report.complaints == []
+        assert report.fired > 0
+        assert report.extra > 0, "no fault ever hit a running job"
     finally:
         servers.remove(server)
 
