@@ -166,21 +166,14 @@ class _Kind:
                 row = self._outsider(life.heartbeat)
                 if row is not None:
                     yield row
-        frozen = [life for life in self.lives if life.pulse in (Pulse.FROZEN, Pulse.UNDECIDED)]
+        quiet = [life for life in self.lives if life.pulse is not Pulse.ALIVE]
         for service in self.profile.services.values():
             slots = wants(service, self.kind)
             if slots:
-                yield from self._fill(service, slots, frozen)
-        for life in frozen:
-            if life.pulse is Pulse.UNDECIDED:
-                yield self._row(life.heartbeat, Class.UNKNOWN, "watched for too short a time to tell", alive=False)
-            else:
-                why = "its beat did not advance while we watched"
-                yield self._row(life.heartbeat, Class.STALE_ROW, why, alive=False)
-        for life in self.lives:
-            if life.pulse is Pulse.ENDED:
-                why = "it said goodbye" if life.heartbeat.status == "STOPPED" else "it was declared dead"
-                yield self._row(life.heartbeat, Class.STALE_ROW, why, alive=False)
+                yield from self._fill(service, slots, quiet)
+        for life in quiet:
+            class_ = Class.UNKNOWN if life.pulse is Pulse.UNDECIDED else Class.STALE_ROW
+            yield self._row(life.heartbeat, class_, _silence(life), alive=False)
         yield from self._silent_ghosts()
 
     # --- who beats ----------------------------------------------------------------------------------------------
@@ -237,7 +230,7 @@ class _Kind:
 
     # --- which places are filled --------------------------------------------------------------------------------
 
-    def _fill(self, service: Service, slots: int, frozen: list[Life]) -> Iterator[Row]:
+    def _fill(self, service: Service, slots: int, quiet: list[Life]) -> Iterator[Row]:
         live = self.snapshot.service(service.name) if self.snapshot else None
         candidates = sorted(self.candidates.get(service.name, ()), key=self._preference)
         taken: list[Heartbeat] = []
@@ -249,7 +242,7 @@ class _Kind:
             else:
                 taken.append(beat)
                 yield self._at_home(service, beat)
-        yield from self._empty_places(service, live, slots - len(taken), candidates, frozen)
+        yield from self._empty_places(service, live, slots - len(taken), candidates, quiet)
 
     def _preference(self, beat: Heartbeat) -> tuple[float, bool, float]:
         """Who takes a place first: the newest deployment, in it who works before who stands by, then the eldest."""
@@ -295,7 +288,7 @@ class _Kind:
     # --- which stay empty ---------------------------------------------------------------------------------------
 
     def _empty_places(
-        self, service: Service, live: LiveService | None, empty: int, beats: list[Heartbeat], frozen: list[Life]
+        self, service: Service, live: LiveService | None, empty: int, beats: list[Heartbeat], quiet: list[Life]
     ) -> Iterator[Row]:
         if empty <= 0:
             return
@@ -307,37 +300,37 @@ class _Kind:
             if "REMOVING" in (deployment.status, instance.status):
                 continue
             empty -= 1
-            yield self._without_a_beat(service, deployment, instance, frozen, young)
+            yield self._without_a_beat(service, deployment, instance, quiet, young)
         for _ in range(empty):
             if self.snapshot is None:
-                yield self._not_seen(service, frozen)
+                yield self._not_seen(service, quiet)
             else:
                 why = "a rollout is under way" if young else "no process of it runs on Railway"
                 yield Row(self.kind, Class.MISSING, service.name, why=why, starting=young)
 
     def _without_a_beat(
-        self, service: Service, deployment: LiveDeployment, instance: Instance, frozen: list[Life], young: bool
+        self, service: Service, deployment: LiveDeployment, instance: Instance, quiet: list[Life], young: bool
     ) -> Row:
         """An instance runs, and nobody in it beats."""
         place = Row(self.kind, Class.SILENT, service.name, deployment.id, instance.id)
         if instance.status != "RUNNING":
-            starting = young or instance.status in _BEGINNING
-            return replace(place, class_=Class.MISSING, why=f"its instance is {instance.status}", starting=starting)
+            soon = young or instance.status in _BEGINNING
+            return replace(place, class_=Class.MISSING, why=f"its instance is {instance.status}", starting=soon)
         if self.evidence.problem("database") is not None or len(self.evidence.samples) < 2:
             return replace(place, class_=Class.UNKNOWN, why="it runs on Railway; its heartbeats could not be read")
-        row = _take(frozen, deployment.id, instance.id)
+        row = _take(quiet, deployment.id, instance.id)
         if row is not None:
             seen = replace(self._row(row.heartbeat, Class.SILENT, "", service.name, alive=False), replica=instance.id)
             if row.pulse is Pulse.UNDECIDED or self._fresh_enough(service, row.heartbeat):
                 return replace(seen, class_=Class.UNKNOWN, why="its row is fresh, but was not seen to advance")
-            return replace(seen, why="it runs on Railway, and its heartbeat stands still: stuck or stopped")
+            return replace(seen, why=f"its container runs on Railway, and {_silence(row)}")
         nobody = "it runs on Railway, and has never beaten into this database"
         return replace(place, why=nobody, starting=young)
 
-    def _not_seen(self, service: Service, frozen: list[Life]) -> Row:
-        for number, life in enumerate(frozen):
-            if life.heartbeat.service == service.name:
-                del frozen[number]
+    def _not_seen(self, service: Service, quiet: list[Life]) -> Row:
+        for number, life in enumerate(quiet):
+            if life.heartbeat.service == service.name and life.pulse is not Pulse.ENDED:
+                del quiet[number]
                 return self._row(life.heartbeat, Class.SILENT, "its heartbeat stands still", service.name, alive=False)
         if self.evidence.problem("database") is not None or len(self.evidence.samples) < 2:
             return Row(self.kind, Class.UNKNOWN, service.name, why="neither Railway nor the job tables could be read")
@@ -437,17 +430,32 @@ def _running(live: LiveService | None, beats: Iterable[Heartbeat]) -> Iterator[t
             yield deployment, instance
 
 
-def _take(frozen: list[Life], deployment: str, replica: str) -> Life | None:
-    """The frozen row of that instance, taken out of the list; nameless rows fit any instance."""
-    best: int | None = None
-    for number, life in enumerate(frozen):
-        beat = life.heartbeat
+def _take(quiet: list[Life], deployment: str, replica: str) -> Life | None:
+    """The row that the process of that instance left, taken out of the list: one that claims to run before one that
+    ended, since a process that stopped beating is soon declared dead by the others. Nameless rows fit any instance.
+    """
+
+    def fit(life: Life) -> int:
+        beat, ended = life.heartbeat, life.pulse is Pulse.ENDED
         if (beat.deployment, beat.replica) == (deployment, replica):
-            best = number
-            break
-        if best is None and (beat.deployment == deployment or bare(beat)):
-            best = number
-    return None if best is None else frozen.pop(best)
+            return 2 if ended else 4
+        same = beat.deployment == deployment or bare(beat)
+        return 3 if same and not ended else 1 if beat.deployment == deployment else 0
+
+    best = max(quiet, key=fit, default=None)
+    if best is None or fit(best) == 0:
+        return None
+    quiet.remove(best)
+    return best
+
+
+def _silence(life: Life) -> str:
+    """Why a row is no sign of life."""
+    if life.pulse is Pulse.UNDECIDED:
+        return "it was watched for too short a time to tell"
+    if life.pulse is Pulse.FROZEN:
+        return "its beat did not advance while we watched"
+    return "it said goodbye" if life.heartbeat.status == "STOPPED" else "it was declared dead"
 
 
 def _enabled(service: LiveService, deployment: LiveDeployment, flag: str) -> bool:

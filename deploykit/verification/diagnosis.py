@@ -25,6 +25,7 @@ from deploykit.verification.checks import (
     planned_connections,
     serves,
 )
+from deploykit.verification.evidence import home
 from deploykit.verification.log_lines import read as read_lines
 
 CRASH_LOOP_STARTS = 3
@@ -274,9 +275,20 @@ def _absent(case: Case) -> Iterator[Diagnosis]:
                 "service-missing", Rank.PLATFORM, f"{service.name} does not exist", because, _apply(case), service.name
             )
         elif rows:
-            yield _why_absent(case, service, live, rows)
-        else:
+            cause = _why_absent(case, service, live, rows)
+            # A flag that is off explains a process that never came: then no other database has to.
+            if cause.id != "wrong-database" or not _flag_is_off(case, service):
+                yield cause
+        if live is not None and case.current(service) is not None:
             yield from _failed_deploy(case, service, live)
+
+
+def _flag_is_off(case: Case, service: Service) -> bool:
+    deployment = case.current(service)
+    runs = deployment.variables if deployment else None
+    return runs is not None and any(
+        service.value(name) == "true" != runs.get(name) for name in (DAEMON_FLAG, WORKER_FLAG)
+    )
 
 
 def _why_absent(case: Case, service: Service, live: LiveService, rows: Sequence[Row]) -> Diagnosis:
@@ -293,18 +305,20 @@ def _why_absent(case: Case, service: Service, live: LiveService, rows: Sequence[
         return Diagnosis("wrong-command", Rank.SETTING, f"{name} runs something else", because, _apply(case), name)
     if deployment.status == "SLEEPING":
         because = "serverless is on: without outbound traffic Railway put it to sleep, and nothing wakes it"
-        cure = (f"set sleep: false for {name}", *_apply(case))
+        cure: tuple[str, ...] = (f"set sleep: false for {name}", *_apply(case))
         return Diagnosis("asleep", Rank.PLATFORM, f"{name} sleeps", because, cure, name)
     if deployment.stopped:
         because = f"Railway says {deployment.status}, and its process ended with status 0{said}"
-        cure: tuple[str, ...] = (
+        cure = (
             "set restart: {policy: always} in the profile, so that an exit starts it again",
             *_apply(case),
             restart,
         )
         return Diagnosis("ended-by-itself", Rank.PLATFORM, f"{name} ended by itself", because, cure, name)
     starts = read_lines(service, case.evidence.logs.get(deployment.id, ())).starts
-    restarting = any(instance.status in ("RESTARTING", "CRASHED") for instance in deployment.instances)
+    seen = [found.deployment for found in (home(case.evidence.before, deployment.id),) if found] + [deployment]
+    # A process that ends at once is seen running at one look and starting again at the other.
+    restarting = any(instance.status in ("RESTARTING", "CRASHED") for one in seen for instance in one.instances)
     if deployment.status == "CRASHED" or restarting or starts >= CRASH_LOOP_STARTS:
         because = f"its deployment is {_state(deployment)}, it started {starts} times{said}"
         return Diagnosis("crash-loop", Rank.PLATFORM, f"{name} crashes", because, (logs, restart), name)

@@ -175,6 +175,13 @@ def killed_for_good(stack: Stack) -> None:
     stack.until(lambda: not stack.sandbox.processes("schedule-daemon"))
 
 
+def crashes_until_railway_gives_up(stack: Stack) -> None:
+    stack.settings(stack.ids()["schedule-daemon"], {"restartPolicyType": "ON_FAILURE"})
+    stack.sandbox.fault("crash", service="schedule-daemon", count=99)
+    stack.redeploy("schedule-daemon")
+    stack.until(lambda: stack.deployments("schedule-daemon")[0]["status"] == "CRASHED")
+
+
 def killed_and_restarted(stack: Stack) -> None:
     before = stack.pids("schedule-daemon")
     stack.sandbox.fault("kill-process", service="schedule-daemon")
@@ -282,9 +289,7 @@ FAULTS = (
     Fault("daemon killed and restarted", killed_and_restarted, None, ((D, "stale-row"),), HEALTHY),
     Fault("daemon killed for good", killed_for_good, "crash-loop", MISSING_DAEMON),
     Fault("daemon ended with status 0", ended_with_status_0, "ended-by-itself", MISSING_DAEMON, fast=True),
-    Fault("daemon crashes at start",
-          crash_wait("schedule-daemon", then_redeploy("schedule-daemon", "crash", count=99)),
-          "crash-loop", MISSING_DAEMON),
+    Fault("daemon crashes at every start", crashes_until_railway_gives_up, "crash-loop", MISSING_DAEMON),
     Fault("two workers in one container", twice_in_one_container, "started-twice", ((W, "duplicate"),)),
     # settings
     Fault("daemon flag off", crash_wait("schedule-daemon", edit("schedule-daemon", SCHEDULE_DAEMON_ENABLED="false")),

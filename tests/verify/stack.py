@@ -37,6 +37,7 @@ _DEPLOY = "mutation($s: String!, $e: String!) { serviceInstanceDeployV2(serviceI
 _DELETE = "mutation($s: String!) { serviceDelete(id: $s) }"
 _SERVICES = "query($p: String!) { project(id: $p) { services { edges { node { id name } } } } }"
 _DEPLOYMENTS = "query($i: DeploymentListInput!) { deployments(input: $i, first: 100) { edges { node { id status createdAt deploymentStopped instances { status } } } } }"  # noqa: E501
+_END_ENVIRONMENT = "mutation($e: String!) { environmentDelete(id: $e) }"
 _ENVIRONMENT = "mutation($i: EnvironmentCreateInput!) { environmentCreate(input: $i) { id } }"
 _SET = "mutation($i: VariableCollectionUpsertInput!) { variableCollectionUpsert(input: $i) }"
 
@@ -118,11 +119,11 @@ class Stack:
         """Whether the newest deployment crashed or its process is being started again and again."""
         newest = self.deployments(name)[0]
         restless = any(one["status"] in ("RESTARTING", "CRASHED") for one in newest["instances"])
-        return bool(newest["status"] == "CRASHED" or restless)
+        return restless or str(newest["status"]) == "CRASHED"
 
     def ended(self, name: str) -> bool:
         """Whether Railway says that the deployment before the newest is gone."""
-        return self.deployments(name)[1]["status"] == "REMOVED"
+        return str(self.deployments(name)[1]["status"]) == "REMOVED"
 
     def deployment_elsewhere(self) -> str:
         """A deployment of the same service in a copy of the environment."""
@@ -243,6 +244,9 @@ class Stack:
             stop.set()
         self.forgers.clear()
         self.connection = self.look_at = None
+        if self.other_environment is not None:
+            self.sandbox.graphql(_END_ENVIRONMENT, {"e": self.other_environment})
+            self.other_environment = None
         with suppress(DatabaseError):
             self.sql("ALTER TABLE Hidden RENAME TO WorkerInstance")
         self.sql("DELETE FROM JobRun WHERE status <> 'RUNNING'")

@@ -44,6 +44,14 @@ def test_a_frozen_process_in_a_running_instance_is_silent() -> None:
     assert (row.class_, row.worker_id, row.starting) == (Class.SILENT, "d1", False)
 
 
+def test_a_frozen_process_that_the_others_declared_dead_is_still_silent_and_not_a_stranger() -> None:
+    world = World()
+    world.frozen["daemon"] = replace(world.alive.pop("daemon"), status="DEAD")
+    (row,) = rows(world)
+    assert (row.class_, row.worker_id) == (Class.SILENT, "d1")
+    assert "declared dead" in row.why
+
+
 def test_an_instance_that_never_beat_is_silent_and_starting_while_it_is_young() -> None:
     world = World()
     del world.alive["daemon"]
