@@ -132,7 +132,9 @@ def read(db: Database, job_id: str) -> JobRow | None:
 
 def recent(db: Database, status: str | None = None, limit: int = 20) -> list[JobRow]:
     """The jobs enqueued last, the latest first."""
-    return [_job_row(row) for row in db.fetch("jobs.recent", status=status, limit=limit)]
+    if status is None:
+        return [_job_row(row) for row in db.fetch("jobs.recent", limit=limit)]
+    return [_job_row(row) for row in db.fetch("jobs.recent_in_status", status=status, limit=limit)]
 
 
 def _job_row(row: Row) -> JobRow:
