@@ -28,7 +28,9 @@ _SHAPES = (
     ("an npm token", re.compile(r"\bnpm_[A-Za-z0-9]{30,}")),
     ("a signed token", re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")),
 )
-_URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:([^@\s/]+)@", re.IGNORECASE)
+_URL_PASSWORD = re.compile(
+    r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^/\s:@]{0,200}:([^@\s/]{1,2000})@", re.IGNORECASE
+)
 _PLACEHOLDER = re.compile(
     r"<[^<>]*>\Z|\[[^\[\]]*\]\Z|\{\{?[^{}]*\}\}?\Z|(?:x{3,}|\*{3,}|\.{3,}|_{3,}|-{3,})\Z|"
     r"(?:change[-_ ]?(?:me|this|it)|replace[-_ ]?(?:me|this|with\b)|your[-_ ]|todo\b|fixme\b|tbd\b|placeholder|"

@@ -22,6 +22,7 @@ from deploykit.sources.yaml import Entry, Mapping, Node, Plain, Scalar, Sequence
 PROFILE, IAC, CONFIG, ENV = "profile", "iac", "config", "env"
 DOCKER, PROCESS = "dockerfile", "process"
 """What an image sets, and what a Procfile or a package.json starts: services without a name of their own."""
+LONGEST_COMMAND = 2_000
 APP_ROLES = ("web", "daemon", "worker")
 
 
@@ -156,7 +157,9 @@ class Service:
 
     @property
     def start(self) -> str | None:
-        return self.text("start")
+        """The start command; None when it is so long that it is no command."""
+        text = self.text("start")
+        return text if text is not None and len(text) <= LONGEST_COMMAND else None
 
     @property
     def policy(self) -> str | None:

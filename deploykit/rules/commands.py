@@ -404,7 +404,7 @@ def borrowed_command(system: System) -> Iterator[Report]:
     of the daemon or the cron job.
     """
     for service in system.services:
-        if service.start or service.from_image or service.role in ("web", "database"):
+        if service.setting("start") or service.from_image or service.role in ("web", "database"):
             continue
         if system.kind == CONFIG:
             cron = service.setting("cron")

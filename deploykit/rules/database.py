@@ -127,7 +127,7 @@ def pool_without_a_size(service: Service) -> Iterator[Report]:
     )
 
 
-_PUBLIC_HOST = re.compile(r"[a-z0-9.-]+\.proxy\.rlwy\.net", re.IGNORECASE)
+_PUBLIC_HOST = re.compile(r"(?<![a-z0-9.-])[a-z0-9.-]{1,100}?\.proxy\.rlwy\.net", re.IGNORECASE)
 _PUBLIC_NAME = re.compile(r"_PUBLIC_URL\Z")
 
 

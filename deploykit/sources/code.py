@@ -14,6 +14,8 @@ from deploykit.sources.yaml import MAX_BYTES, Entry, Mapping, Node, Scalar, Yaml
 RESOURCES = frozenset(
     {"service", "fn", "database", "mysql", "postgres", "redis", "mongo", "volume", "bucket", "project", "group"}
 )
+MAX_VALUES = 50_000
+"""Values read in one file: names that stand for lists of names would otherwise grow without a bound."""
 SPREAD = "..."
 """The key of an entry that stands for what a spread brings in."""
 

@@ -11,7 +11,7 @@ from deploykit.sources.text import Text
 
 _INSTRUCTION = re.compile(r"[ \t]*([A-Za-z]+)(?=[ \t\r\n]|$)")
 _HEREDOC = re.compile(r"<<-?\s*[\"']?([A-Za-z_][A-Za-z0-9_]*)[\"']?")
-_PAIR = re.compile(r"""([A-Za-z_][A-Za-z0-9_]*)=("(?:[^"\\]|\\.)*"|'[^']*'|[^\s]*)""")
+_PAIR = re.compile(r"""(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]{0,200})=("(?:[^"\\]|\\.)*"|'[^']*'|[^\s]*)""")
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class _Reader:
         self.ascii = text.text.isascii()
         self.bound: dict[str, ast.expr | None] = {}
         self.found: list[tuple[ast.Call, bool]] = []
+        self.budget = code.MAX_VALUES
         self.walk(tree, False)
 
     def walk(self, tree: ast.AST, looping: bool) -> None:
@@ -109,7 +110,8 @@ class _Reader:
 
     def value(self, node: ast.expr, depth: int = 0) -> Node:
         place = self.place(node)
-        if depth > MAX_DEPTH:
+        self.budget -= 1
+        if depth > MAX_DEPTH or self.budget < 0:
             return code.unknown(place)
         if isinstance(node, ast.Constant):
             return self.constant(node, place)

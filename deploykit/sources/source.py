@@ -20,7 +20,7 @@ _PYTHON_COMMENTS = re.compile(
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{5,}")
 _POLLER = re.compile(r"worker|daemon|schedul|poll|queue|consumer|cron", re.IGNORECASE)
 _NAMED = re.compile(
-    r"\b(?P<name>[A-Za-z_]*(?:poll|POLL|Poll)[A-Za-z_]*|(?:[A-Za-z]*_)?(?:JOB|WORKER|SCHEDULE|SCHEDULER|DAEMON|CHECK|TICK|IDLE)"
+    r"\b(?P<name>(?=\w{4,60}\b)[A-Za-z_]{0,50}?(?:poll|POLL|Poll)[A-Za-z_]{0,50}|(?:[A-Za-z]{1,40}_)?(?:JOB|WORKER|SCHEDULE|SCHEDULER|DAEMON|CHECK|TICK|IDLE)"
     r"_(?:INTERVAL|DELAY|SLEEP)(?:_MS|_SECONDS)?|(?:job|worker|schedule|daemon|check|tick|idle)(?:Interval|Delay)(?:Ms)?)\s*"
     r"(?::\s*(?:number|int|float|Final)\s*)?=\s*(?P<number>[0-9][0-9_]*(?:\.[0-9]+)?(?:\s*\*\s*[0-9][0-9_]*)*)\s*(?=[;,\n\r#/)]|\Z)"
 )

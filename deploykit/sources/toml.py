@@ -13,6 +13,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _PLAIN = re.compile(r"[^\s,\]}#=]+(?: (?=[0-9]{2}:)[^\s,\]}#]+)?")
 _AT = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
 _MAX_NESTING = 100
+_DEEP_KEY = re.compile(rf"^[ \t]*\[{{0,2}}[ \t]*[\w-]{{1,200}}(?:\.[\w-]{{1,200}}){{{MAX_DEPTH},}}", re.MULTILINE)
 
 
 def parse(path: str, content: str) -> Mapping:
@@ -20,7 +21,8 @@ def parse(path: str, content: str) -> Mapping:
     text = Text(path, content)
     if len(content) > MAX_BYTES:
         raise YamlError(f"the file is larger than {MAX_BYTES // 1_000_000} MB", Place(path), "split it")
-    if content.count("[") + content.count("{") > _MAX_NESTING and _depth(content) > MAX_DEPTH:
+    deep = content.count("[") + content.count("{") > _MAX_NESTING and _depth(content) > MAX_DEPTH
+    if deep or _DEEP_KEY.search(content):
         raise YamlError(f"nested more than {MAX_DEPTH} levels deep", Place(path))
     body = content.removeprefix("\ufeff").replace("\r\n", "\n")
     duplicate = False

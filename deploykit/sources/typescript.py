@@ -114,6 +114,7 @@ class _Reader:
         self.tokens = found
         self.partner = self.partners()
         self.bound: dict[str, int | None] = {}
+        self.budget = code.MAX_VALUES
         self.bind()
 
     def partners(self) -> dict[int, int]:
@@ -194,7 +195,7 @@ class _Reader:
         close = self.partner[opening]
         found: list[Node] = []
         at = opening + 1
-        while at < close:
+        while at < close and self.budget >= 0:
             value, at = self.value(at, close, depth + 1)
             found.append(value)
             at += 1  # the comma
@@ -205,7 +206,8 @@ class _Reader:
         end = self.expression_end(at, limit)
         last = max(end - 1, at)
         place = self.place(at, min(last, len(self.tokens) - 1))
-        if end <= at or depth > MAX_DEPTH:
+        self.budget -= 1
+        if end <= at or depth > MAX_DEPTH or self.budget < 0:
             return code.unknown(place), end
         while (
             end - at >= 3 and self.tokens[end - 1].kind == "name" and self.tokens[end - 2].text in ("as", "satisfies")
