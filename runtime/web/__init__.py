@@ -1,1 +1,1 @@
-"""The web process: health, metrics, and room for a control panel. Loaded only by `python -m runtime web`."""
+"""The web process: health, metrics, status and control panel. Loaded only by `python -m runtime web`."""

@@ -222,7 +222,7 @@ def _headlines(living: Iterable[Heartbeat]) -> list[Markup]:
         if standby:
             text += f", {standby} standing by"
         if kind == SCHEDULE_DAEMON and count > 1:
-            text += ": there should be one. `deploykit doctor` names the cause."
+            text += ": there should be one. Run “deploykit doctor”: it names the cause."
         lines.append(_signed(text, "good" if count == 1 or (count and kind == JOB_WORKER) else "bad"))
     return lines
 

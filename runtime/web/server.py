@@ -27,7 +27,8 @@ WHO = "[server]"
 ADDRESS = "0.0.0.0"
 BODY_MOST_BYTES = 16_384
 IDLE_CONNECTION_SECONDS = 120.0
-"""Longer than proxies keep an unused connection: one that we close under their hands becomes an error of theirs."""
+"""Twice as long as the proxy keeps an unused connection (Railway docs: public networking, 60 s): one that we close
+under its hands becomes an error of its own."""
 
 
 class Web:
