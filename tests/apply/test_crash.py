@@ -89,18 +89,45 @@ class World:
         process.kill()
         process.wait()
 
-    def assert_daemons_never_met(self) -> None:
+    def make_a_mess(self) -> None:
+        """Two services schedule, and a stale build that schedules waits to start."""
+        flag = {"variable": "SCHEDULE_DAEMON_ENABLED", "value": "true"}
+        self.sandbox.fault("dashboard-edit", service="web-server", **flag)
+        self.await_daemons({"web-server", "schedule-daemon"})
+        self.sandbox.fault("slow-build", service="web-server", seconds=3.0)
+        self.sandbox.fault("redeploy", service="web-server")
+
+    def await_daemons(self, wanted: set[str]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while set(self.daemons()[-1]) != wanted:
+            assert time.monotonic() < deadline, self.daemons()[-1]
+            time.sleep(0.05)
+
+    def daemons(self) -> list[tuple[str, ...]]:
+        """The services whose processes had the flag on, after each event of the timeline."""
         alive: dict[int, str] = {}
-        timeline = self.sandbox.timeline()
-        for event in timeline:
+        history: list[tuple[str, ...]] = [()]
+        for event in self.sandbox.timeline():
             if event["env_flags"].get("SCHEDULE_DAEMON_ENABLED") != "true":
                 continue
             if event["event"] == "start":
                 alive[event["pid"]] = event["service"]
             elif event["event"] == "exit":
                 alive.pop(event["pid"], None)
-            assert len(alive) <= 1, json.dumps(timeline, indent=1)
-        assert list(alive.values()) == ["schedule-daemon"]
+            history.append(tuple(alive.values()))
+        return history
+
+    def assert_daemons_never_met(self, *, once_clean: bool = False) -> None:
+        history = self.daemons()
+        if once_clean:
+            most = max(index for index, alive in enumerate(history) if len(alive) > 1)
+            clean = next(index for index, alive in enumerate(history) if index > most and len(alive) <= 1)
+            started = next(index for index, alive in enumerate(history) if len(alive) > 1)
+            # The mess is one stretch: once it had ended it never came back.
+            assert all(len(alive) > 1 for alive in history[started:most]), history
+            history = history[clean:]
+        assert all(len(alive) <= 1 for alive in history), json.dumps(self.sandbox.timeline(), indent=1)
+        assert history[-1] == ("schedule-daemon",)
 
 
 @contextmanager
@@ -139,3 +166,21 @@ def test_a_client_killed_at_any_call_leaves_one_daemon_and_can_go_on(tmp_path: P
                 one.run(["plan", transition.after, "--no-save"])
                 one.assert_daemons_never_met()
     print(f"{transition}: {len(calls)} mutating calls, {2 * len(calls)} kills, 0 overlaps, goal reached each time")
+
+
+def test_from_a_mess_a_killed_client_never_brings_the_mess_back(tmp_path: Path) -> None:
+    transition = Transition("pre-launch", "pre-launch")
+    with world(tmp_path / "reference", transition) as reference:
+        reference.make_a_mess()
+        reference.run(transition.command)
+        calls = reference.mutations()
+        reference.assert_daemons_never_met(once_clean=True)
+    assert calls
+    for number, field in enumerate(calls):
+        for moment in MOMENTS:
+            with world(tmp_path / f"{number}-{moment}", transition) as one:
+                one.make_a_mess()
+                one.kill_at(transition.command, field, calls[:number].count(field), moment)
+                one.run(transition.command)
+                one.assert_daemons_never_met(once_clean=True)
+    print(f"mess: {len(calls)} mutating calls, {2 * len(calls)} kills, the mess never came back")
