@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deploykit.errors import UsageError
 from deploykit.rules import Sources, matches
+from deploykit.sources.pattern import pattern
 
 MAX_BYTES = 4_000_000
 """A larger file is refused, not read."""
@@ -24,14 +25,14 @@ _SKIPPED_FOLDERS = frozenset(
         *(".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".deploykit", ".next", ".turbo", ".cache"),
     )
 )
-_PROFILE = re.compile(r"^(version|services|extends|name)[ \t]*:", re.MULTILINE)
-_ELSEWHERE = re.compile(r"^services[ \t]*:", re.MULTILINE)
-_ROLE = re.compile(r"^[ \t]+role[ \t]*:[ \t]*[\"']?(web|daemon|worker|database|other)\b", re.MULTILINE)
-_HEIR = re.compile(r"^extends[ \t]*:[ \t]*[\"']?[\w.-]+[\"']?[ \t]*(#.*)?$", re.MULTILINE)
-_VERSION = re.compile(r"^version[ \t]*:[ \t]*1[ \t]*(#.*)?$", re.MULTILINE)
-_COMPOSE = re.compile(r"(docker-)?compose[^/]*\.ya?ml\Z")
-_ROOT = re.compile(r"\broot[ \t]*:[ \t]*[\"']?([^\s\"',}#]+)")
-_ENV = re.compile(r"(\.env(\..+)?|.+\.env)\Z")
+_PROFILE = pattern(r"^(version|services|extends|name)[ \t]*:", re.MULTILINE)
+_ELSEWHERE = pattern(r"^services[ \t]*:", re.MULTILINE)
+_ROLE = pattern(r"^[ \t]+role[ \t]*:[ \t]*[\"']?(web|daemon|worker|database|other)\b", re.MULTILINE)
+_HEIR = pattern(r"^extends[ \t]*:[ \t]*[\"']?[\w.-]+[\"']?[ \t]*(#.*)?$", re.MULTILINE)
+_VERSION = pattern(r"^version[ \t]*:[ \t]*1[ \t]*(#.*)?$", re.MULTILINE)
+_COMPOSE = pattern(r"(docker-)?compose[^/]*\.ya?ml\Z")
+_ROOT = pattern(r"\broot[ \t]*:[ \t]*[\"']?([^\s\"',}#]+)")
+_ENV = pattern(r"(\.env(\..+)?|.+\.env)\Z")
 _CODE = (".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".tsx", ".jsx", ".py")
 _HEADER = "rendered by deploykit from "
 _ARTEFACTS = frozenset(["RUNBOOK.md", "compose.yaml", "process-map.svg", "process-map.mmd"])

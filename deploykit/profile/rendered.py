@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from deploykit.sources.pattern import pattern
 
 if TYPE_CHECKING:
     from deploykit.profile.schema import Profile
 
 _DIGITS = 16
 _UNKNOWN = "-" * _DIGITS
-_HEADER = re.compile(r"rendered by deploykit from (profiles/\S+\.yaml) \(profile ([0-9a-f]{16}), text ([0-9a-f]{16})\)")
+_HEADER = pattern(r"rendered by deploykit from (profiles/\S+\.yaml) \(profile ([0-9a-f]{16}), text ([0-9a-f]{16})\)")
 _HEADER_LINES = 3
 """How far down the header may stand: an SVG opens its root element first."""
 

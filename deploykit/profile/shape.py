@@ -6,16 +6,17 @@ may still be fine, and is then validated in full.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
+from deploykit.sources.pattern import pattern
+
 Check = Callable[[Any], bool]
 
-_SERVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,31}\Z")
-_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_PROFILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
-_REPO = re.compile(r"[^/\s]+/[^/\s]+\Z")
+_SERVICE_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,31}\Z")
+_VARIABLE_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_PROFILE_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+_REPO = pattern(r"[^/\s]+/[^/\s]+\Z")
 
 
 def _text(value: Any) -> bool:

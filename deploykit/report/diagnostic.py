@@ -7,14 +7,15 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from deploykit.findings import Finding, Place, Severity
+from deploykit.sources.pattern import pattern
 
 WIDTH = 80
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
-_SECRET = re.compile(
+_SECRET = pattern(
     r"""(?ix)([A-Za-z0-9_]*(?:secret|token|passw(?:or)?d|passwd|passphrase|api_?key|private_?key|access_?key|credentials)
         [A-Za-z0-9_]*["']?\s*[:=]\s*)(?!\s*!secret)(["']?)([^\s"',}]{2,})"""
 )
-_URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)([^@\s/]+)(@)")
+_URL_PASSWORD = pattern(r"(://[^/\s:@]*:)([^@\s/]+)(@)")
 _SECRET_CODES = frozenset({"DK406", "DK706"})
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from deploykit.rules._known import words_of
 from deploykit.rules._subjects import PROFILE, Script, Service, Surroundings
+from deploykit.sources.pattern import pattern
 
-_WORD = re.compile(r""""(?:[^"\\]|\\.)*"|'[^']*'|&&|\|\||[;|&]|[^\s;|&"']+""")
+_WORD = pattern(r""""(?:[^"\\]|\\.)*"|'[^']*'|&&|\|\||[;|&]|[^\s;|&"']+""")
 _BREAK = frozenset({"&&", "||", ";", "|", "&"})
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+_ASSIGNMENT = pattern(r"[A-Za-z_][A-Za-z0-9_]*=")
 _PREFIXES = frozenset({"exec", "env", "nohup", "time", "command", "dumb-init", "tini", "--", "cross-env"})
 MANAGERS = ("npm", "pnpm", "yarn", "bun", "npx")
 _BUILTINS = words_of(
@@ -20,13 +21,13 @@ _BUILTINS = words_of(
     node outdated pack patch prune publish rebuild remove root set store test unlink update upgrade version view why
     workspace workspaces x"""
 )
-_DAEMON = re.compile(r"(schedule|scheduler|cron|clock|beat|daemon)s?\Z", re.IGNORECASE)
-_WORKER = re.compile(r"(worker|consumer|sidekiq|rq|dramatiq|huey|resque|queue)s?\Z", re.IGNORECASE)
-_WEB = re.compile(r"(web|server|app|api|index|main|www|http|site|wsgi|asgi)\Z", re.IGNORECASE)
+_DAEMON = pattern(r"(schedule|scheduler|cron|clock|beat|daemon)s?\Z", re.IGNORECASE)
+_WORKER = pattern(r"(worker|consumer|sidekiq|rq|dramatiq|huey|resque|queue)s?\Z", re.IGNORECASE)
+_WEB = pattern(r"(web|server|app|api|index|main|www|http|site|wsgi|asgi)\Z", re.IGNORECASE)
 _WEB_TOOLS = words_of(
     "gunicorn uvicorn hypercorn daphne waitress-serve next nuxt puma unicorn rails caddy nginx serve http-server"
 )
-_PARTS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
+_PARTS = pattern(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 
 
 @dataclass(frozen=True, slots=True)

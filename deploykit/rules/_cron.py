@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
+
+from deploykit.sources.pattern import pattern
 
 NICKNAMES = {
     "@hourly": "0 * * * *",
@@ -21,7 +22,7 @@ _FIELDS = (
     ("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
     ("day of the week", 0, 7, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
 )
-_ITEM = re.compile(r"(\*|[0-9]{1,4}|[A-Za-z]{3})(?:-([0-9]{1,4}|[A-Za-z]{3}))?(?:/([0-9]{1,4}))?\Z")
+_ITEM = pattern(r"(\*|[0-9]{1,4}|[A-Za-z]{3})(?:-([0-9]{1,4}|[A-Za-z]{3}))?(?:/([0-9]{1,4}))?\Z")
 SPACING_MINUTES = 5
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from deploykit.sources.pattern import pattern
 from runtime.settings import VARIABLES
 
 
@@ -75,8 +76,8 @@ REGIONS = (
 SHORT_REGIONS = ("us-west1", "us-east4", "europe-west4", "asia-southeast1")
 """Older names that Railway still reads (Railway docs: regions)."""
 
-REFERENCE = re.compile(r"\$\{\{\s*(?:([^{}.]+?)\.)?([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
-DATABASE_SCHEME = re.compile(
+REFERENCE = pattern(r"\$\{\{\s*(?:([^{}.]+?)\.)?([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+DATABASE_SCHEME = pattern(
     r"(mysql|mysql2|mariadb|postgres|postgresql|mongodb(?:\+srv)?|redis|rediss)(\+\w+)?://", re.IGNORECASE
 )
 

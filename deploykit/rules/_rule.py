@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from deploykit.findings import Finding, Fix, Place, Related, Severity
+from deploykit.sources.pattern import pattern
 
-MARKED = re.compile("«(.*?)»", re.DOTALL)
+MARKED = pattern("«(.*?)»", re.DOTALL)
 """In a bad example, the token that the finding points at."""
 
 

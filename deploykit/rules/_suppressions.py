@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 from deploykit.findings import Edit, Finding, Fix, Place
 from deploykit.rules._rule import CATALOGUE, Report
+from deploykit.sources.pattern import pattern
 
-_MARK = re.compile(
+_MARK = pattern(
     r"(?:(?<=\s)|^)(?:#|//)[ \t]*deploykit:[ \t]*ignore(?![A-Za-z])[ \t]*(?P<list>\[(?P<codes>[^\]\r\n]*)\])?"
     r"[ \t]*(?P<reason>[^\r\n]*)",
     re.MULTILINE,
 )
-_CODE = re.compile(r"[^\s,]+")
+_CODE = pattern(r"[^\s,]+")
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ from deploykit.rules._subjects import (
 )
 from deploykit.rules.ghosts import started_behind
 from deploykit.sources import source
+from deploykit.sources.pattern import pattern
 from deploykit.sources.text import edit
 
 _PACKAGE = (
@@ -171,8 +172,8 @@ def _rewritten(start: str, part: _commands.Part, script: Script) -> str | None:
     return None if re.search(r"[\"'\\#]", rewritten) else rewritten
 
 
-_SHELL = re.compile(r"&&|\|\||[;|<>`]|\$[A-Za-z_{(]|(?:^|\s)(?:cd|exec|export|source)\s|&\s*\Z")
-_THROUGH_SHELL = re.compile(r"\s*(?:exec\s+)?(?:/bin/|/usr/bin/)?(?:ba|da|a)?sh\s+-\w*c\b")
+_SHELL = pattern(r"&&|\|\||[;|<>`]|\$[A-Za-z_{(]|(?:^|\s)(?:cd|exec|export|source)\s|&\s*\Z")
+_THROUGH_SHELL = pattern(r"\s*(?:exec\s+)?(?:/bin/|/usr/bin/)?(?:ba|da|a)?sh\s+-\w*c\b")
 
 
 def _exec_form(service: Service) -> str | None:
@@ -287,7 +288,7 @@ def _named_right(service: Service, call: _commands.Call, name: str) -> tuple[Edi
     return _respelt(service, call.name, name)
 
 
-_BUILT = re.compile(r"(?:^|/)(?:dist|build|out|output|\.next|\.nuxt|\.output|lib|target|bin|public)/")
+_BUILT = pattern(r"(?:^|/)(?:dist|build|out|output|\.next|\.nuxt|\.output|lib|target|bin|public)/")
 
 
 def _missing_files(service: Service, start: str, root: str) -> Iterator[Report]:
@@ -436,23 +437,23 @@ def borrowed_command(system: System) -> Iterator[Report]:
 
 
 _DEV = (
-    (re.compile(r"(?:^|[\s/])(?:tsx|ts-node)\s+(?:watch|--watch)\b"), "watches files"),
-    (re.compile(r"(?:^|[\s/])(?:nodemon|ts-node-dev|tsnd|node-dev|supervisor)\b(?!\.conf)"), "watches files"),
-    (re.compile(r"(?:^|[\s/])ts-node\b"), "compiles at every start"),
-    (re.compile(r"\bnode\s+(?:\S+\s+)*--watch\b|\bbun\s+--(?:watch|hot)\b"), "watches files"),
+    (pattern(r"(?:^|[\s/])(?:tsx|ts-node)\s+(?:watch|--watch)\b"), "watches files"),
+    (pattern(r"(?:^|[\s/])(?:nodemon|ts-node-dev|tsnd|node-dev|supervisor)\b(?!\.conf)"), "watches files"),
+    (pattern(r"(?:^|[\s/])ts-node\b"), "compiles at every start"),
+    (pattern(r"\bnode\s+(?:\S+\s+)*--watch\b|\bbun\s+--(?:watch|hot)\b"), "watches files"),
     (
-        re.compile(r"\b(?:next|nuxt|astro|remix|vite|nest|wrangler)\s+dev\b|\bnest\s+start\s+--watch\b"),
+        pattern(r"\b(?:next|nuxt|astro|remix|vite|nest|wrangler)\s+dev\b|\bnest\s+start\s+--watch\b"),
         "is a development server",
     ),
-    (re.compile(r"(?:^|[\s/])vite\s*(?:$|--)|\bwebpack-dev-server\b|\bwebpack\s+serve\b"), "is a development server"),
-    (re.compile(r"\b(?:uvicorn|gunicorn|hypercorn|fastapi)\b.*\s--reload\b|\bfastapi\s+dev\b"), "watches files"),
-    (re.compile(r"\bflask\s+(?:--\S+\s+)*run\b|\bmanage\.py\s+runserver\b"), "is a development server"),
+    (pattern(r"(?:^|[\s/])vite\s*(?:$|--)|\bwebpack-dev-server\b|\bwebpack\s+serve\b"), "is a development server"),
+    (pattern(r"\b(?:uvicorn|gunicorn|hypercorn|fastapi)\b.*\s--reload\b|\bfastapi\s+dev\b"), "watches files"),
+    (pattern(r"\bflask\s+(?:--\S+\s+)*run\b|\bmanage\.py\s+runserver\b"), "is a development server"),
 )
 
 
 def _dev_tool(command: str) -> tuple[str, str] | None:
-    for pattern, what in _DEV:
-        match = pattern.search(command)
+    for tool, what in _DEV:
+        match = tool.search(command)
         if match:
             return match.group().strip(), what
     return None
@@ -551,7 +552,7 @@ def deaf_container(repository: Repository) -> Iterator[Report]:
                 )
 
 
-_MIGRATION = re.compile(
+_MIGRATION = pattern(
     r"\bprisma\s+(?:migrate\s+(?:deploy|dev)|db\s+push)\b|\b(?:knex|typeorm|sequelize|sequelize-cli|drizzle-kit|"
     r"db-migrate|node-pg-migrate|umzug|mikro-orm|flyway|goose|dbmate|sqlx)\b.*\b(?:migrat\w*|push|up|latest)\b|"
     r"\balembic\s+upgrade\b|\bmanage\.py\s+migrate\b|\bdb:(?:migrate|push)\b|\bmigrate:(?:deploy|latest|up|run|prod)\b|"

@@ -20,10 +20,11 @@ from deploykit.rules._subjects import (
     fix,
     related,
 )
+from deploykit.sources.pattern import pattern
 from deploykit.sources.text import edit
 
 _URL = "DATABASE_URL"
-_URL_LIMIT = re.compile(r"[?&](?:connection_limit|connectionLimit|pool_size)=([0-9]{1,6})\b")
+_URL_LIMIT = pattern(r"[?&](?:connection_limit|connectionLimit|pool_size)=([0-9]{1,6})\b")
 
 
 def _said_pool(service: Service) -> int | None:
@@ -127,8 +128,8 @@ def pool_without_a_size(service: Service) -> Iterator[Report]:
     )
 
 
-_PUBLIC_HOST = re.compile(r"(?<![a-z0-9.-])[a-z0-9.-]{1,100}?\.proxy\.rlwy\.net", re.IGNORECASE)
-_PUBLIC_NAME = re.compile(r"_PUBLIC_URL\Z")
+_PUBLIC_HOST = pattern(r"(?<![a-z0-9.-])[a-z0-9.-]{1,100}?\.proxy\.rlwy\.net", re.IGNORECASE)
+_PUBLIC_NAME = pattern(r"_PUBLIC_URL\Z")
 
 
 @rule(
@@ -253,8 +254,8 @@ def starved_heartbeat(service: Service) -> Iterator[Report]:
 
 
 _FOREIGN = {
-    "mysql": re.compile(r"(?:pgbouncer|sslmode|channel_binding)=[^&\s\"']*", re.IGNORECASE),
-    "postgres": re.compile(r"(?:sslaccept|useSSL|allowPublicKeyRetrieval)=[^&\s\"']*", re.IGNORECASE),
+    "mysql": pattern(r"(?:pgbouncer|sslmode|channel_binding)=[^&\s\"']*", re.IGNORECASE),
+    "postgres": pattern(r"(?:sslaccept|useSSL|allowPublicKeyRetrieval)=[^&\s\"']*", re.IGNORECASE),
 }
 
 

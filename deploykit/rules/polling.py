@@ -17,8 +17,9 @@ from deploykit.rules._known import (
 )
 from deploykit.rules._rule import Report, profile, rule
 from deploykit.rules._subjects import IAC, PROFILE, Service, System, Variable, Variables, fix, related
+from deploykit.sources.pattern import pattern
 
-_SUFFIXED = re.compile(
+_SUFFIXED = pattern(
     r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|msec|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)\s*\Z", re.IGNORECASE
 )
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}

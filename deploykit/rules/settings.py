@@ -9,6 +9,7 @@ from deploykit.findings import Place, Severity
 from deploykit.rules import _commands, _cron, _known
 from deploykit.rules._rule import Example, Report, files, profile, rule
 from deploykit.rules._subjects import CONFIG, IAC, PROFILE, Service, fix, related
+from deploykit.sources.pattern import pattern
 from deploykit.sources.text import edit
 from deploykit.sources.yaml import Scalar
 
@@ -149,13 +150,13 @@ def refused_cron(service: Service) -> Iterator[Report]:
     )
 
 
-_LOCAL_TIME = re.compile(
+_LOCAL_TIME = pattern(
     r"\blocal time\b|\b(?:CET|CEST|MEZ|EST|EDT|PST|PDT|CST|CDT|MST|IST|JST|BST|AEST|AEDT)\b|"
     r"\b(?:Europe|America|Asia|Australia|Africa|Pacific)/[A-Z]|"
     r"\b(?:Berlin|London|Paris|Madrid|Amsterdam|Vienna|Zurich|Rome|New York|Chicago|Denver|Los Angeles|Toronto|"
     r"Tokyo|Sydney|Singapore|Mumbai|Delhi|Shanghai|Hong Kong)\b(?!\w)"
 )
-_UTC = re.compile(r"\b(?:UTC|GMT|Zulu)\b", re.IGNORECASE)
+_UTC = pattern(r"\b(?:UTC|GMT|Zulu)\b", re.IGNORECASE)
 
 
 @rule(

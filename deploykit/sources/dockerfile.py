@@ -7,11 +7,12 @@ import re
 from dataclasses import dataclass
 
 from deploykit.findings import Place
+from deploykit.sources.pattern import pattern
 from deploykit.sources.text import Text
 
-_INSTRUCTION = re.compile(r"[ \t]*([A-Za-z]+)(?=[ \t\r\n]|$)")
-_HEREDOC = re.compile(r"<<-?\s*[\"']?([A-Za-z_][A-Za-z0-9_]*)[\"']?")
-_PAIR = re.compile(r"""(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]{0,200})=("(?:[^"\\]|\\.)*"|'[^']*'|[^\s]*)""")
+_INSTRUCTION = pattern(r"[ \t]*([A-Za-z]+)(?=[ \t\r\n]|$)")
+_HEREDOC = pattern(r"<<-?\s*[\"']?([A-Za-z_][A-Za-z0-9_]*)[\"']?")
+_PAIR = pattern(r"""(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]{0,200})=("(?:[^"\\]|\\.)*"|'[^']*'|[^\s]*)""")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass
 
 from deploykit.findings import Place
+from deploykit.sources.pattern import pattern
 from deploykit.sources.text import Text
 
-_KEY = re.compile(r"(?P<export>export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_.\-]*)(?P<gap>[ \t]*)=")
-_COMMENT = re.compile(r"[ \t\u00a0]+#")
+_KEY = pattern(r"(?P<export>export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_.\-]*)(?P<gap>[ \t]*)=")
+_COMMENT = pattern(r"[ \t\u00a0]+#")
 _BLANKS = " \t"
 
 

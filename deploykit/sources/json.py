@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from json.decoder import scanstring  # type: ignore[attr-defined]  # the standard library's own string reader
 
+from deploykit.sources.pattern import pattern
 from deploykit.sources.text import Text
 from deploykit.sources.yaml import MAX_BYTES, MAX_DEPTH, Entry, Mapping, Node, Scalar, Sequence, YamlError
 
-_BLANK = re.compile(r"[ \t\r\n]*")
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_BLANK = pattern(r"[ \t\r\n]*")
+_NUMBER = pattern(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 
 

@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass
 
 from deploykit.findings import Place
+from deploykit.sources.pattern import pattern
 from deploykit.sources.text import Text
 
-_LINE = re.compile(r"^(?P<name>[A-Za-z0-9_-]+)[ \t]*:[ \t]*(?P<command>[^\r\n]*?)[ \t\r]*$", re.MULTILINE)
-_STARTS = re.compile(r"[^\s#]")
+_LINE = pattern(r"^(?P<name>[A-Za-z0-9_-]+)[ \t]*:[ \t]*(?P<command>[^\r\n]*?)[ \t\r]*$", re.MULTILINE)
+_STARTS = pattern(r"[^\s#]")
 
 
 @dataclass(frozen=True, slots=True)

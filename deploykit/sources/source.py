@@ -7,31 +7,32 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from deploykit.findings import Place
+from deploykit.sources.pattern import pattern
 from deploykit.sources.text import Text
 
 EXTENSIONS = (".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".tsx", ".jsx", ".py")
-_TEST = re.compile(
+_TEST = pattern(
     r"(?:^|/)(?:tests?|__tests__|spec|specs|e2e|fixtures|mocks|__mocks__)/|[._](?:test|spec)\.|(?:^|/)test_|_test\.py\Z"
 )
-_COMMENTS = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)|//[^\n]*|/\*.*?\*/""", re.DOTALL)
-_PYTHON_COMMENTS = re.compile(
+_COMMENTS = pattern(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)|//[^\n]*|/\*.*?\*/""", re.DOTALL)
+_PYTHON_COMMENTS = pattern(
     r"""(\"\"\".*?\"\"\"|'''.*?'''|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|\#[^\n]*""", re.DOTALL
 )
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{5,}")
-_POLLER = re.compile(r"worker|daemon|schedul|poll|queue|consumer|cron", re.IGNORECASE)
-_NAMED = re.compile(
+_WORD = pattern(r"[A-Za-z_][A-Za-z0-9_]{5,}")
+_POLLER = pattern(r"worker|daemon|schedul|poll|queue|consumer|cron", re.IGNORECASE)
+_NAMED = pattern(
     r"\b(?P<name>(?=\w{4,60}\b)[A-Za-z_]{0,50}?(?:poll|POLL|Poll)[A-Za-z_]{0,50}|(?:[A-Za-z]{1,40}_)?(?:JOB|WORKER|SCHEDULE|SCHEDULER|DAEMON|CHECK|TICK|IDLE)"
     r"_(?:INTERVAL|DELAY|SLEEP)(?:_MS|_SECONDS)?|(?:job|worker|schedule|daemon|check|tick|idle)(?:Interval|Delay)(?:Ms)?)\s*"
     r"(?::\s*(?:number|int|float|Final)\s*)?=\s*(?P<number>[0-9][0-9_]*(?:\.[0-9]+)?(?:\s*\*\s*[0-9][0-9_]*)*)\s*(?=[;,\n\r#/)]|\Z)"
 )
-_TIMER = re.compile(r"\bsetInterval\s*\(")
-_WORK = re.compile(
+_TIMER = pattern(r"\bsetInterval\s*\(")
+_WORK = pattern(
     r"\b(?:process|claim|poll|run|check|fetch|dispatch|tick)\w*(?:Job|Schedule|Queue|Next|Due|Batch|Task)\w*|\bpoll\w*\s*\(",
     re.IGNORECASE,
 )
-_BEAT = re.compile(r"heartbeat|keepalive|keep_alive|metrics|cleanup|prune|reap", re.IGNORECASE)
-_LITERAL = re.compile(r"\s*([0-9][0-9_]*(?:\s*\*\s*[0-9][0-9_]*)*)\s*\)")
-_SLEEP = re.compile(r"\b(?:time|asyncio|anyio)\.sleep\(\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*\)")
+_BEAT = pattern(r"heartbeat|keepalive|keep_alive|metrics|cleanup|prune|reap", re.IGNORECASE)
+_LITERAL = pattern(r"\s*([0-9][0-9_]*(?:\s*\*\s*[0-9][0-9_]*)*)\s*\)")
+_SLEEP = pattern(r"\b(?:time|asyncio|anyio)\.sleep\(\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*\)")
 MAX_CHARACTERS = 2_000_000
 
 
@@ -76,12 +77,12 @@ def words(texts: Mapping[str, str]) -> frozenset[str]:
 
 
 _REQUIRED = (
-    re.compile(r"\bprocess\.env\.([A-Z][A-Z0-9_]+)(?:!|\s+as\s+string\b)"),
-    re.compile(r"\bprocess\.env\[['\"]([A-Z][A-Z0-9_]+)['\"]\](?:!|\s+as\s+string\b)"),
-    re.compile(r"\bif\s*\(\s*!\s*process\.env\.([A-Z][A-Z0-9_]+)\s*\)\s*\{?\s*(?:throw\b|[^}]{0,200}?process\.exit\()"),
-    re.compile(r"\bos\.environ\[['\"]([A-Z][A-Z0-9_]+)['\"]\](?!\s*=[^=])"),
+    pattern(r"\bprocess\.env\.([A-Z][A-Z0-9_]+)(?:!|\s+as\s+string\b)"),
+    pattern(r"\bprocess\.env\[['\"]([A-Z][A-Z0-9_]+)['\"]\](?:!|\s+as\s+string\b)"),
+    pattern(r"\bif\s*\(\s*!\s*process\.env\.([A-Z][A-Z0-9_]+)\s*\)\s*\{?\s*(?:throw\b|[^}]{0,200}?process\.exit\()"),
+    pattern(r"\bos\.environ\[['\"]([A-Z][A-Z0-9_]+)['\"]\](?!\s*=[^=])"),
 )
-_SCHEMA = re.compile(r"\b([A-Z][A-Z0-9_]{3,})\s*:\s*z\s*\.((?:[^,{}]|\{[^{}]*\})*)")
+_SCHEMA = pattern(r"\b([A-Z][A-Z0-9_]{3,})\s*:\s*z\s*\.((?:[^,{}]|\{[^{}]*\})*)")
 
 
 def required(texts: Mapping[str, str]) -> dict[str, str]:
@@ -93,8 +94,8 @@ def required(texts: Mapping[str, str]) -> dict[str, str]:
         if not is_source(path):
             continue
         code = without_comments(path, texts[path])
-        for pattern in _REQUIRED:
-            for match in pattern.finditer(code):
+        for required in _REQUIRED:
+            for match in required.finditer(code):
                 found.setdefault(match[1], path)
         if "process.env" in code or "env" in path:
             for match in _SCHEMA.finditer(code):

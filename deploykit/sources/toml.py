@@ -6,14 +6,15 @@ import re
 import tomllib
 
 from deploykit.findings import Place
+from deploykit.sources.pattern import pattern
 from deploykit.sources.text import Text
 from deploykit.sources.yaml import MAX_BYTES, MAX_DEPTH, Entry, Mapping, Node, Plain, Scalar, Sequence, YamlError
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-_PLAIN = re.compile(r"[^\s,\]}#=]+(?: (?=[0-9]{2}:)[^\s,\]}#]+)?")
-_AT = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
+_BARE = pattern(r"[A-Za-z0-9_-]+")
+_PLAIN = pattern(r"[^\s,\]}#=]+(?: (?=[0-9]{2}:)[^\s,\]}#]+)?")
+_AT = pattern(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
 _MAX_NESTING = 100
-_DEEP_KEY = re.compile(rf"^[ \t]*\[{{0,2}}[ \t]*[\w-]{{1,200}}(?:\.[\w-]{{1,200}}){{{MAX_DEPTH},}}", re.MULTILINE)
+_DEEP_KEY = pattern(rf"^[ \t]*\[{{0,2}}[ \t]*[\w-]{{1,200}}(?:\.[\w-]{{1,200}}){{{MAX_DEPTH},}}", re.MULTILINE)
 
 
 def parse(path: str, content: str) -> Mapping:

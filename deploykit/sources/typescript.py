@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from deploykit.findings import Place
 from deploykit.sources import code
 from deploykit.sources.code import Call
+from deploykit.sources.pattern import pattern
 from deploykit.sources.text import Text
 from deploykit.sources.yaml import MAX_DEPTH, Mapping, Node, Scalar, Sequence, YamlError
 
-_TOKEN = re.compile(
+_TOKEN = pattern(
     r"""(?P<blank>\s+|//[^\n]*|/\*.*?\*/)
     |(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
     |(?P<number>(?:0[xX][0-9a-fA-F_]+|[0-9][0-9_]*(?:\.[0-9_]+)?(?:[eE][-+]?[0-9]+)?)n?)
@@ -19,7 +20,7 @@ _TOKEN = re.compile(
     |(?P<mark>=>|\.\.\.|\?\.|.)""",
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPE = re.compile(r"\\(u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_ESCAPE = pattern(r"\\(u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _SIMPLE = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0", "\n": ""}
 _OPEN, _CLOSE = "([{", ")]}"
 _LOOPS = frozenset({"map", "flatMap", "forEach"})

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from deploykit.findings import Place
+from deploykit.sources.pattern import pattern
 from deploykit.sources.text import Text
 
 MAX_DEPTH = 60
@@ -22,17 +23,17 @@ MAX_BYTES = 4_000_000
 
 Plain = str | int | float | bool | None
 
-_INT = re.compile(r"[-+]?[0-9]+\Z")
-_OCTAL = re.compile(r"0o[0-7]+\Z")
-_HEX = re.compile(r"0x[0-9a-fA-F]+\Z")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
-_INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)\Z")
-_NAN = re.compile(r"\.(nan|NaN|NAN)\Z")
+_INT = pattern(r"[-+]?[0-9]+\Z")
+_OCTAL = pattern(r"0o[0-7]+\Z")
+_HEX = pattern(r"0x[0-9a-fA-F]+\Z")
+_FLOAT = pattern(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_INFINITE = pattern(r"[-+]?\.(inf|Inf|INF)\Z")
+_NAN = pattern(r"\.(nan|NaN|NAN)\Z")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _MERGE = "<<"
-_ANCHOR = re.compile(r"&[^\s,\[\]{}]+[ \t]+")
-_ODD_BREAKS = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
+_ANCHOR = pattern(r"&[^\s,\[\]{}]+[ \t]+")
+_ODD_BREAKS = pattern("\r(?!\n)|[\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def walk(node: Node) -> Iterator[Node]:
             waiting.extend(reversed(current.items))
 
 
-_OPENERS = re.compile(r"^[ \-?:\t]+", re.MULTILINE)
+_OPENERS = pattern(r"^[ \-?:\t]+", re.MULTILINE)
 _SAFE_NESTING = 1_000
 
 
