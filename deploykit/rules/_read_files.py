@@ -206,6 +206,7 @@ def _env_file(path: str, content: str, ignored: bool, result: Repository) -> Env
         tracked=not ignored,
         stage=stage,
         key=Place(path),
+        text=parsed.text,
     )
     return EnvFile(parsed.text, variables, parsed)
 

@@ -6,42 +6,42 @@ import math
 import re
 from collections import Counter
 
-_NAME = re.compile(
+from deploykit.sources.pattern import pattern
+
+_NAME = pattern(
     r"(^|_)(SECRET|SECRETS|PASSWORD|PASSWD|PWD|PASSPHRASE|TOKEN|APIKEY|API_KEY|PRIVATE_KEY|SECRET_KEY|ACCESS_KEY|"
     r"ENCRYPTION_KEY|SIGNING_KEY|MASTER_KEY|SERVICE_ROLE_KEY|SECRET_KEY_BASE|CREDENTIALS|AUTH_KEY|LICENSE_KEY|PAT|PEPPER)\Z",
     re.IGNORECASE,
 )
-_PUBLIC = re.compile(
+_PUBLIC = pattern(
     r"PUBLIC|PUBLISHABLE|_ID\Z|_SHA\d*\Z|HASH|DIGEST|VERSION|COMMIT|CHECKSUM|_ARN\Z|_URL\Z|_URI\Z|_PATH\Z|_FILE\Z",
     re.IGNORECASE,
 )
 _SHAPES = (
-    ("a private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
-    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{40,})")),
-    ("an AWS access key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
-    ("a Stripe secret key", re.compile(r"\b(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{10,}")),
-    ("a webhook secret", re.compile(r"\bwhsec_[A-Za-z0-9]{16,}")),
-    ("a Slack token", re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}")),
-    ("an API key", re.compile(r"\bsk-[A-Za-z0-9_-]{20,}")),
-    ("a Google API key", re.compile(r"\bAIza[0-9A-Za-z_-]{35}")),
-    ("a SendGrid key", re.compile(r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}")),
-    ("an npm token", re.compile(r"\bnpm_[A-Za-z0-9]{30,}")),
-    ("a signed token", re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")),
+    ("a private key", pattern(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
+    ("a GitHub token", pattern(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{40,})")),
+    ("an AWS access key", pattern(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
+    ("a Stripe secret key", pattern(r"\b(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{10,}")),
+    ("a webhook secret", pattern(r"\bwhsec_[A-Za-z0-9]{16,}")),
+    ("a Slack token", pattern(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}")),
+    ("an API key", pattern(r"\bsk-[A-Za-z0-9_-]{20,}")),
+    ("a Google API key", pattern(r"\bAIza[0-9A-Za-z_-]{35}")),
+    ("a SendGrid key", pattern(r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}")),
+    ("an npm token", pattern(r"\bnpm_[A-Za-z0-9]{30,}")),
+    ("a signed token", pattern(r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")),
 )
-_URL_PASSWORD = re.compile(
-    r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^/\s:@]{0,200}:([^@\s/]{1,2000})@", re.IGNORECASE
-)
-_PLACEHOLDER = re.compile(
+_URL_PASSWORD = pattern(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^/\s:@]{0,200}:([^@\s/]{1,2000})@", re.IGNORECASE)
+_PLACEHOLDER = pattern(
     r"<[^<>]*>\Z|\[[^\[\]]*\]\Z|\{\{?[^{}]*\}\}?\Z|(?:x{3,}|\*{3,}|\.{3,}|_{3,}|-{3,})\Z|"
     r"(?:change[-_ ]?(?:me|this|it)|replace[-_ ]?(?:me|this|with\b)|your[-_ ]|todo\b|fixme\b|tbd\b|placeholder|"
     r"insert[-_ ]|enter[-_ ]your|example\Z|dummy\Z|put[-_ ]|my[-_](?:secret|password|token|key)\Z|"
     r"secret[-_]here\Z|set[-_ ](?:me|this|in)\b)",
     re.IGNORECASE,
 )
-_VARIABLE = re.compile(r"\$\{?\{?[A-Za-z_]|\$\(")
-_HARMLESS = re.compile(r"(?:true|false|null|none|yes|no|on|off|[0-9]{1,6}|[0-9]+(?:ms|s|m|h|d)?)\Z", re.IGNORECASE)
-_BLOB = re.compile(r"[A-Za-z0-9+/=_-]{32,}\Z")
-_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z", re.IGNORECASE)
+_VARIABLE = pattern(r"\$\{?\{?[A-Za-z_]|\$\(")
+_HARMLESS = pattern(r"(?:true|false|null|none|yes|no|on|off|[0-9]{1,6}|[0-9]+(?:ms|s|m|h|d)?)\Z", re.IGNORECASE)
+_BLOB = pattern(r"[A-Za-z0-9+/=_-]{32,}\Z")
+_UUID = pattern(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z", re.IGNORECASE)
 
 
 def is_placeholder(text: str) -> bool:
@@ -57,20 +57,24 @@ def url_password(text: str) -> str | None:
     return match.group(1)
 
 
-_SAMPLE = re.compile(
+_SAMPLE = pattern(
     r"(?:(?:my|your|the|db|a|some|app|dev|test|local)?[-_]?)?(?:password|passwd|pass|pw|pwd|postgres|mysql|root|user|"
     r"username|admin|secret|example|dummy|test|app|key|token|development|dev|x+|\*+)[-_]?[0-9]{0,4}\Z",
     re.IGNORECASE,
 )
-_LOCAL_HOST = re.compile(r"@(?:localhost|127\.0\.0\.1|\[::1\]|host|db|mysql|mariadb|postgres|redis|mongo|HOST)\b")
+_LOCAL_HOST = pattern(r"@(?:localhost|127\.0\.0\.1|\[::1\]|host|db|mysql|mariadb|postgres|redis|mongo|HOST)\b")
 
 
-def is_sample(text: str, example: bool) -> bool:
-    """Whether a secret is for show only: a dummy in an example, or a dummy password of a database on this machine."""
+def is_sample(text: str, *, example: bool = False, build: bool = False) -> bool:
+    """Whether a secret is for show only: a dummy in an example, or a dummy password of a database on this machine.
+
+    While an image is built any password of such a database is one: the build only needs an address that parses.
+    """
     password = url_password(text)
     if password is None:
         return example and bool(_SAMPLE.match(text.strip()))
-    return bool(_SAMPLE.match(password)) and (example or bool(_LOCAL_HOST.search(text)))
+    local = bool(_LOCAL_HOST.search(text))
+    return (build and local) or (bool(_SAMPLE.match(password)) and (example or local))
 
 
 def secret_name(name: str) -> bool:
@@ -80,8 +84,8 @@ def secret_name(name: str) -> bool:
 
 def shape(text: str) -> str | None:
     """What kind of secret stands somewhere in a text, told by its shape alone."""
-    for words, pattern in _SHAPES:
-        if pattern.search(text):
+    for words, look in _SHAPES:
+        if look.search(text):
             return words
     return "a URL with its password" if url_password(text) else None
 

@@ -10,14 +10,17 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TYPE_CHECKING
 
 from deploykit.findings import Edit, Finding, Fix, Place, Related
 from deploykit.rules import _known
-from deploykit.sources.dockerfile import Dockerfile
-from deploykit.sources.dotenv import DotEnv
-from deploykit.sources.procfile import Procfile
 from deploykit.sources.text import Text, edit
 from deploykit.sources.yaml import Entry, Mapping, Node, Plain, Scalar, Sequence
+
+if TYPE_CHECKING:
+    from deploykit.sources.dockerfile import Dockerfile
+    from deploykit.sources.dotenv import DotEnv
+    from deploykit.sources.procfile import Procfile
 
 PROFILE, IAC, CONFIG, ENV = "profile", "iac", "config", "env"
 DOCKER, PROCESS = "dockerfile", "process"
@@ -84,6 +87,8 @@ class Variables:
     tracked: bool = True
     stage: str | None = None
     key: Place | None = None
+    text: Text | None = None
+    """The whole .env file, whose line ends matter."""
 
     def __iter__(self) -> Iterator[Variable]:
         return iter(self.items.values())

@@ -11,6 +11,7 @@ from deploykit.rules import _commands, _known
 from deploykit.rules._known import DAEMON_FLAG, DAEMON_POLL, HEARTBEAT, WORKER_FLAG, WORKER_POLL
 from deploykit.rules._rule import Report, files, profile, rule
 from deploykit.rules._subjects import CONFIG, ENV, IAC, PROCESS, PROFILE, Service, System, Variables, fix, related
+from deploykit.sources.pattern import pattern
 
 _WHY_TWO = "every schedule would fire twice"
 
@@ -128,8 +129,15 @@ def unset_flag(service: Service) -> Iterator[Report]:
             f'set {flag} to "{meant}" in `{service.name}`',
             service=service.name,
             variable=flag,
-            fix=fix(f"set {flag} to {meant}", service.insert(flag, meant, env=True)),
+            fix=fix(f"set {flag} to {meant}", service.insert(flag, meant, env=True))
+            if _harmless(service, flag)
+            else None,
         )
+
+
+def _harmless(service: Service, flag: str) -> bool:
+    """Whether writing the flag leaves a worker somewhere: where none runs, a person must say where (DK108)."""
+    return flag == DAEMON_FLAG or bool(service.system.workers) or service.system.expect_workers == 0
 
 
 def _owes(service: Service, flag: str) -> bool:
@@ -431,7 +439,7 @@ def copied_database_address(variables: Variables) -> Iterator[Report]:
         )
 
 
-_HOST = re.compile(r"[a-z0-9+]+://(?:[^@/]*@)?(\[[^\]]*\]|[^:/?,]*)", re.IGNORECASE)
+_HOST = pattern(r"[a-z0-9+]+://(?:[^@/]*@)?(\[[^\]]*\]|[^:/?,]*)", re.IGNORECASE)
 _LOCAL = frozenset(
     {"localhost", "127.0.0.1", "[::1]", "0.0.0.0", "host.docker.internal", "db", "mysql", "postgres", ""}
 )
@@ -535,7 +543,7 @@ def _managed(program: str, part: _commands.Part, root: str, service: Service) ->
     return f"starts the daemon through {program}" if _speaks_of_daemon(text) else None
 
 
-_DAEMON_WORDS = re.compile(r"daemon|schedul|cron\b|clock|beat\b", re.IGNORECASE)
+_DAEMON_WORDS = pattern(r"daemon|schedul|cron\b|clock|beat\b", re.IGNORECASE)
 
 
 def _speaks_of_daemon(text: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from deploykit.findings import Edit, Fix, Place, Severity
 from deploykit.rules import _commands, _known, _secrets
@@ -24,10 +25,11 @@ from deploykit.rules._subjects import (
     related,
 )
 from deploykit.sources import source
+from deploykit.sources.pattern import pattern
 from deploykit.sources.text import edit
 from deploykit.sources.yaml import Mapping, Scalar
 
-_INVISIBLE = re.compile("[\u00a0\u2007\u202f\u200b\u200c\u200d\u2060\ufeff]")
+_INVISIBLE = pattern("[\u00a0\u2007\u202f\u200b\u200c\u200d\u2060\ufeff]")
 
 
 def _owned(variables: Variables, variable: Variable) -> bool:
@@ -111,12 +113,14 @@ def _cleaned(text: str) -> tuple[str, str | None]:
         profile(("LIMIT: 5", 'LIMIT: 5\n      LOG_LEVEL: «" info"»')),
         profile(("LIMIT: 5", "LIMIT: 5\n      LOG_LEVEL: «'\"info\"'»")),
         files({"web-server.env": 'LOG_LEVEL=«"info "»\n'}),
+        files({"web-server.env": "LOG_LEVEL=«info»\r\nLOG_FORMAT=json\n"}),
     ],
 )
 def stray_characters(variables: Variables) -> Iterator[Report]:
     """A space, a carriage return or a quote becomes part of the value, and no comparison ever matches again. In a
     .env file with Unix line ends a single carriage return hides at the end of a line.
     """
+    yield from _line_ends(variables)
     for variable in variables:
         if not variable.readable or variable.name in FLAGS or not variable.text.strip():
             continue
@@ -134,6 +138,33 @@ def stray_characters(variables: Variables) -> Iterator[Report]:
             "remove it: it becomes part of the value",
             variable=variable.name,
             fix=fix("remove what strayed in", _written(variables, variable, clean)) if simple else None,
+        )
+
+
+def _line_ends(variables: Variables) -> Iterator[Report]:
+    """A file from Windows throughout is one warning; a carriage return among Unix lines hides, and is an error."""
+    text = variables.text
+    windows = text.text.count("\r\n") if text else 0
+    if text is None or windows == 0:
+        return
+    if windows == text.text.count("\n"):
+        yield Report(
+            Place(variables.path),
+            "every line ends in a carriage return: a loader that does not strip it makes it a part of each value",
+            "save the file with Unix line ends",
+            severity=Severity.WARNING,
+        )
+        return
+    for variable in variables:
+        end = text.offset(variable.place.end_line, variable.place.end_column)
+        if text.text[end : end + 2] != "\r\n":
+            continue
+        yield Report(
+            variable.place,
+            f"the value of {variable.name} ends in a carriage return, which the other lines do not have",
+            "delete it: it becomes part of the value",
+            variable=variable.name,
+            fix=fix("delete the carriage return", [edit(text.place(end, end + 1), "")]),
         )
 
 
@@ -172,6 +203,7 @@ def misspelt_variable(variables: Variables) -> Iterator[Report]:
 _NEAR_TO = tuple(sorted(name for name in _known.KNOWN if len(name) >= 8))
 
 
+@cache
 def _misspelt(name: str) -> list[str]:
     if name in _known.KNOWN or len(name) < 6:
         return []
@@ -396,7 +428,10 @@ def secret_in_a_file(variables: Variables) -> Iterator[Report]:
         return
     for variable in variables:
         kind = _secrets.looks_secret(variable.name, variable.text) if variable.readable and variable.text else None
-        if kind is None or (variables.kind in (ENV, DOCKER) and _secrets.is_sample(variable.text, variables.example)):
+        if kind is None or (
+            variables.kind in (ENV, DOCKER)
+            and _secrets.is_sample(variable.text, example=variables.example, build=variables.kind == DOCKER)
+        ):
             continue
         edits: tuple[Edit, ...] = ()
         if variables.kind == PROFILE and _owned(variables, variable):
@@ -423,7 +458,7 @@ def secret_in_a_file(variables: Variables) -> Iterator[Report]:
             )
 
 
-_POINTER = re.compile(r"<(?:from|same[-_ ]as|see|as[-_ ]in|copy[-_ ]of)\b[^<>]*>\Z", re.IGNORECASE)
+_POINTER = pattern(r"<(?:from|same[-_ ]as|see|as[-_ ]in|copy[-_ ]of)\b[^<>]*>\Z", re.IGNORECASE)
 """`<from-railway-mysql>`, `<same-as-web-server>`: says where the value lives, which is what such a file is for."""
 
 
