@@ -1,0 +1,123 @@
+"""What must hold for every profile, whatever it says."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from deploykit.errors import StalePlanError
+from deploykit.profile.schema import Profile
+from tests.apply.stage import BUNDLED, Stage, bundled, staged
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One sandbox for the whole module: each law starts from whatever the last one left, as life does."""
+    with staged(tmp_path_factory.mktemp("railway")) as stage:
+        yield stage
+
+
+def leftovers(profile: Profile) -> tuple[str, ...]:
+    return () if "job-worker" in profile.services else ("job-worker",)
+
+
+@pytest.mark.parametrize("name", [*BUNDLED, *reversed(BUNDLED)])
+def test_after_an_apply_there_is_nothing_to_do(stage: Stage, name: str) -> None:
+    profile = bundled(name)
+    stage.apply(profile, leftovers(profile))
+    again = stage.plan(profile).plan
+    assert again.empty, (again.changes, again.steps)
+    assert stage.daemons()[-1] == ("schedule-daemon",)
+
+
+def test_applying_twice_is_applying_once(stage: Stage) -> None:
+    stage.apply(bundled("pre-launch"), leftovers(bundled("pre-launch")))
+    before, starts = stage.config(), len(stage.sandbox.timeline())
+    stage.sandbox.reset_requests()
+    result = stage.apply(bundled("pre-launch"))
+    assert result.actions == ()
+    assert not stage.mutations()
+    assert stage.config() == before
+    assert len(stage.sandbox.timeline()) == starts
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_plan_never_changes_anything(stage: Stage, name: str) -> None:
+    before, starts = stage.config(), len(stage.sandbox.timeline())
+    stage.sandbox.reset_requests()
+    stage.plan(bundled(name), ("job-worker",) if name == "pre-launch" else ())
+    assert not stage.mutations()
+    assert stage.config() == before
+    assert len(stage.sandbox.timeline()) == starts
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(BUNDLED, 2)))
+def test_the_way_there_and_back_restores_everything(stage: Stage, one: str, other: str) -> None:
+    first, second = bundled(one), bundled(other)
+    stage.apply(first, leftovers(first))
+    before = stage.config()
+    stage.apply(second, leftovers(second))
+    stage.apply(first, leftovers(first))
+    after = stage.config()
+    assert after["services"] == before["services"]
+    assert all(len(alive) <= 1 for alive in stage.daemons())
+
+
+def test_a_service_is_deployed_once_whatever_changes_in_it(stage: Stage) -> None:
+    first, second = bundled("pre-launch"), bundled("100-users")
+    stage.apply(first, leftovers(first))
+    starts = len([event for event in stage.sandbox.timeline() if event["event"] == "start"])
+    stage.apply(second)
+    added = [event["service"] for event in stage.sandbox.timeline() if event["event"] == "start"][starts:]
+    assert sorted(added) == ["schedule-daemon", "web-server"]
+
+
+def test_the_order_of_keys_in_a_profile_means_nothing(stage: Stage) -> None:
+    profile = bundled("100-users")
+    stage.apply(profile, leftovers(profile))
+    turned = {
+        name: service.model_copy(update={"env": dict(reversed(service.env.items()))})
+        for name, service in reversed(profile.services.items())
+    }
+    assert stage.plan(profile.model_copy(update={"services": turned})).plan.empty
+
+
+def test_a_dashboard_edit_between_plan_and_apply_stops_it_and_is_named(stage: Stage) -> None:
+    stage.apply(bundled("100-users"), leftovers(bundled("100-users")))
+    planned = stage.plan(bundled("pre-launch"))
+    stage.sandbox.fault("dashboard-edit", service="web-server", variable="EXTRA", value="1")
+    stage.sandbox.reset_requests()
+    with pytest.raises(StalePlanError, match="web-server"):
+        stage.apply(bundled("pre-launch"), planned=planned)
+    assert not stage.mutations()
+
+
+def test_no_value_of_a_variable_is_in_a_plan(stage: Stage) -> None:
+    from deploykit.commands.plan import as_json
+
+    profile = bundled("pre-launch")
+    service = profile.services["web-server"]
+    env = {**service.env, "EXTRA": "a-marked-value-4711"}
+    marked = profile.model_copy(
+        update={"services": {**profile.services, "web-server": service.model_copy(update={"env": env})}}
+    )
+    planned = stage.plan(marked)
+    assert any("EXTRA" in change.summary for change in planned.plan.changes)
+    assert "a-marked-value-4711" not in str(as_json(planned.plan))
+    assert "a-marked-value-4711" not in repr(planned.plan)
+
+
+def test_one_plan_costs_one_reading_and_one_preview(stage: Stage) -> None:
+    stage.plan(bundled("1000-users"))
+    stage.sandbox.reset_requests()
+    stage.plan(bundled("1000-users"))
+    requests = stage.sandbox.requests()
+    assert requests["mutations"] == {"environmentPreviewChangeSet": 1}
+    names = [field for request in requests["requests"] for field in request["fields"]]
+    assert names.count("environment") == 1
+    assert set(names) <= {
+        "environment", "environmentStagedChanges", "project", "deployments", "deploymentSnapshot",
+        "environmentPreviewChangeSet",
+    }  # fmt: skip
