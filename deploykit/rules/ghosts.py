@@ -519,7 +519,9 @@ def started_behind(command: str, root: str, service: Service) -> str | None:
 
 def _managed(program: str, part: _commands.Part, root: str, service: Service) -> str | None:
     around = service.system.around
-    words = [word for word in part.words[1:] if not word.startswith("-")]
+    files_of = ("-f", "--procfile")  # the file's name is no process
+    pairs = zip(("", *part.words[1:]), part.words[1:], strict=False)
+    words = [word for before, word in pairs if not word.startswith("-") and before not in files_of]
     text = " ".join(words)
     if program in ("pm2", "pm2-runtime", "forever"):
         config = next(
