@@ -27,8 +27,7 @@ from deploykit.planning.diff import Values, deletion, missing_secrets
 from deploykit.planning.snapshot import LiveService, Snapshot
 from deploykit.planning.view import observation, target
 from deploykit.profile.schema import Profile
-from deploykit.railway import execute
-from deploykit.railway import snapshot as reading
+from deploykit.railway import execute, snapshot as reading
 from deploykit.railway.answers import BusyError, OutcomeUnknownError
 from deploykit.railway.client import Railway
 from runtime import heartbeats
