@@ -8,12 +8,13 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from runtime import lease, log
-from runtime.db import Database, DatabaseError, Row, Unreachable, instant
+from runtime.db import Database, DatabaseError, Duplicate, Row, Unreachable, instant
 from runtime.identity import Identity
 from runtime.lease import Leadership
 from runtime.loop import Outage, Pulse, Stop
@@ -89,21 +90,23 @@ def lease_ms(heartbeat_interval_ms: int) -> int:
 
 
 def register(db: Database, identity: Identity, status: str = "RUNNING") -> None:
-    db.execute(
-        "heartbeats.register",
-        id=identity.id,
-        kind=identity.kind,
-        status=status,
-        lease_ms=lease_ms(identity.heartbeat_interval_ms),
-        service=identity.service,
-        deployment=identity.deployment,
-        replica=identity.replica,
-        hostname=identity.hostname,
-        pid=identity.pid,
-        profile=identity.profile,
-        poll_interval_ms=identity.poll_interval_ms,
-        heartbeat_interval_ms=identity.heartbeat_interval_ms,
-    )
+    """Write the row of this process. Harmless when a lost answer makes us do it again: the id is nobody else's."""
+    with suppress(Duplicate):
+        db.execute(
+            "heartbeats.register",
+            id=identity.id,
+            kind=identity.kind,
+            status=status,
+            lease_ms=lease_ms(identity.heartbeat_interval_ms),
+            service=identity.service,
+            deployment=identity.deployment,
+            replica=identity.replica,
+            hostname=identity.hostname,
+            pid=identity.pid,
+            profile=identity.profile,
+            poll_interval_ms=identity.poll_interval_ms,
+            heartbeat_interval_ms=identity.heartbeat_interval_ms,
+        )
 
 
 def retire_predecessor(db: Database, identity: Identity) -> int:

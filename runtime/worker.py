@@ -10,7 +10,7 @@ from typing import Any
 
 from runtime import heartbeats, log, loop, start
 from runtime.context import Job
-from runtime.db import Conflict, Database, DatabaseError, SchemaError, Unreachable
+from runtime.db import Conflict, Database, DatabaseError, Duplicate, SchemaError, Unreachable
 from runtime.db.pool import Pool
 from runtime.handlers import Handler, Registry
 from runtime.identity import JOB_WORKER, Identity, new_id
@@ -359,6 +359,8 @@ class Worker:
 
     def _note(self, kind: str, claim: Claim, **facts: Any) -> None:
         fence = {"id": claim.job_id, "attempt": claim.attempt, "worker": claim.worker_id}
+        if kind == "log":
+            facts["log_id"] = new_id()
         self._notes.append((kind, fence | facts))
         self._bell.ring()
 
@@ -368,11 +370,13 @@ class Worker:
             kind, facts = self._notes[0]
             try:
                 if kind == "log":
-                    self._db.execute("jobs.write_log", log_id=new_id(), **facts)
+                    self._db.execute("jobs.write_log", **facts)
                 else:
                     self._db.execute("jobs.set_progress", **facts)
             except (Unreachable, Conflict):
                 raise
+            except Duplicate:
+                pass  # written before, by a statement whose answer was lost
             except DatabaseError as error:
                 # Refused for what it says: trying again would refuse it again, and keep everything behind it waiting.
                 log.error(f"{WHO} could not write the {kind} of job {facts['id']}: {error.message}")

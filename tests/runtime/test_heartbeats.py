@@ -43,6 +43,13 @@ def test_a_registered_process_shows_what_it_is(db: Database) -> None:
     assert -1 < seen.seconds_ago < 60
 
 
+def test_registering_again_after_a_lost_answer_is_no_error(db: Database) -> None:
+    me = Identity.of(JOB_WORKER, settings())
+    heartbeats.register(db, me)
+    heartbeats.register(db, me)
+    assert [beat.worker_id for beat in heartbeats.read(db)] == [me.id]
+
+
 def test_every_beat_counts_even_within_one_millisecond(db: Database) -> None:
     identity = _identity()
     heartbeats.register(db, identity)
