@@ -197,7 +197,8 @@ def _source(node: dict[str, Any], known: LiveService) -> Iterator[Change]:
     ]
     if changed:
         kept = {key: value for key, value in before.items() if key in ("autoUpdates", "upstreamUrl")}
-        reset = {key: _SOURCE_DEFAULTS[key] for key in changed if key not in after and key in _SOURCE_DEFAULTS}
+        # Said aloud, since a server that merges would keep a repository beside an image.
+        reset = {key: _SOURCE_DEFAULTS.get(key) for key in changed if key not in after}
         yield _field(node, "source", before, {**kept, **reset, **wanted}, changed)
 
 
@@ -212,6 +213,8 @@ def _deploy(node: dict[str, Any], known: LiveService) -> Iterator[Change]:
     if "multiRegionConfig" in changed or "numReplicas" in changed:
         after.pop("numReplicas", None)
         after["multiRegionConfig"] = _regions(before, wanted)
+    if after.get("limitOverride"):
+        after["limitOverride"] = _limits(before, wanted)
     yield _field(node, "deploy", before, after, changed)
 
 
@@ -233,6 +236,13 @@ def _comparable(deploy: Mapping[str, Any]) -> dict[str, Any]:
         result["multiRegionConfig"] = None
         result["numReplicas"] = next(iter(regions.values()), result["numReplicas"])
     return result
+
+
+def _limits(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The complete limits: wanted ones, and null for those that go."""
+    live = (before.get("limitOverride") or {}).get("containers") or {}
+    containers = wanted["limitOverride"]["containers"]
+    return {"containers": {**{name: None for name in live if name not in containers}, **containers}}
 
 
 def _regions(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any] | None:
