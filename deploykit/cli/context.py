@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -53,6 +52,8 @@ class Context:
 
     def result_json(self, value: Mapping[str, Any]) -> None:
         """Write the result to stdout as one JSON object."""
+        import json
+
         click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
     def progress(self, text: str) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -110,7 +109,7 @@ def _stdin(paths: tuple[str, ...], name: str | None) -> tuple[tuple[str, str] | 
 def _rendered(context: Context, linted, statistics: bool) -> str:  # type: ignore[no-untyped-def]
     """The result in the format that was asked for."""
     from deploykit.report import lint as report
-    from deploykit.report.diagnostic import Style
+    from deploykit.report.diagnostic import WIDTH, Style
 
     outcome = linted.outcome
     value = report.LintReport(
@@ -124,7 +123,7 @@ def _rendered(context: Context, linted, statistics: bool) -> str:  # type: ignor
     if statistics and context.format in ("text", "concise"):
         return report.statistics(outcome.findings)
     if context.format == "json":
-        return json.dumps(report.as_json(value), indent=2, ensure_ascii=False)
+        return _json(report.as_json(value))
     if context.format == "concise":
         return report.concise(value)
     if context.format == "github":
@@ -134,20 +133,31 @@ def _rendered(context: Context, linted, statistics: bool) -> str:  # type: ignor
     if context.format == "gitlab":
         from deploykit.report.gitlab import gitlab
 
-        return json.dumps(gitlab(outcome.findings), indent=2, ensure_ascii=False)
+        return _json(gitlab(outcome.findings))
     if context.format == "sarif":
         from deploykit import __version__
         from deploykit.commands.lint import describe
         from deploykit.report.sarif import RuleText, sarif
 
         rules = [RuleText(*rule) for rule in describe()]
-        return json.dumps(sarif(outcome.findings, rules, __version__), indent=2, ensure_ascii=False)
+        return _json(sarif(outcome.findings, rules, __version__))
     if context.format == "junit":
         from deploykit.report.junit import junit
 
         return junit(outcome.findings, linted.before)
-    width = min(shutil.get_terminal_size((80, 24)).columns, 120)
-    return report.text(value, Style(context.colored()), width)
+    return report.text(value, Style(context.colored()), _width() if outcome.findings else WIDTH)
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _width() -> int:
+    import shutil  # and with it every kind of compression: only when there is text to wrap
+
+    return min(shutil.get_terminal_size((80, 24)).columns, 120)
 
 
 def _masked_diff(text: str) -> str:

@@ -6,7 +6,6 @@ import importlib
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -120,17 +119,17 @@ def run(args: list[str]) -> int:
         return Exit.OK
     except DeploykitError as error:
         if debug:
-            traceback.print_exc()
+            _traceback()
         _say(error.message, error.where, error.hint)
         return error.exit_code
     except OSError as error:
         if debug:
-            traceback.print_exc()
+            _traceback()
         _say(error.strerror or str(error), str(error.filename) if error.filename else None, "check the file's rights")
         return Exit.FAILED
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            _traceback()
         _say(f"internal error: {type(error).__name__}", None, "run it again with --debug and report what it prints")
         return Exit.INTERNAL
 
@@ -143,6 +142,12 @@ def _usage(error: click.ClickException) -> int:
     # A file that does not exist is a click error too, but every click error is wrong usage to us.
     _say(error.format_message(), None, "deploykit --help lists commands and options")
     return Exit.USAGE
+
+
+def _traceback() -> None:
+    import traceback  # and with it all that reads source files: only for those who asked
+
+    traceback.print_exc()
 
 
 def _say(message: str, where: str | None, hint: str | None) -> None:

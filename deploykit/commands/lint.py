@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -179,12 +178,12 @@ def settings_of(project_dir: Path, options: Options) -> Settings:
 
 def project_settings(project_dir: Path) -> Settings:
     """``deploykit.toml``, else ``[tool.deploykit]`` of pyproject.toml. Raises ConfigurationError."""
-    import tomllib
-
     own, shared = project_dir / "deploykit.toml", project_dir / "pyproject.toml"
     for path in (own, shared):
         if not path.is_file():
             continue
+        import tomllib
+
         try:
             with path.open("rb") as file:
                 data: Any = tomllib.load(file)
@@ -253,6 +252,8 @@ def _write(files: Files, before: Mapping[str, str], after: Mapping[str, str]) ->
 
 def _against(path: Path, outcome: Outcome, *, update: bool) -> Outcome:
     """The findings that the baseline does not know. ``update`` writes it anew from what is found now."""
+    import json
+
     counts = Counter(_fingerprint(finding) for finding in outcome.findings)
     if update:
         known = {"schema": _BASELINE_SCHEMA, "findings": dict(sorted(counts.items()))}
@@ -271,6 +272,8 @@ def _against(path: Path, outcome: Outcome, *, update: bool) -> Outcome:
 
 
 def _read_baseline(path: Path) -> dict[str, int]:
+    import json
+
     hint = f"deploykit lint --baseline {path} --update-baseline writes it"
     try:
         data = json.loads(path.read_text("utf-8"))

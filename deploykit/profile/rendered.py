@@ -5,7 +5,6 @@ Pure text, so that lint can tell a stale or edited file without rendering anythi
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -66,4 +65,6 @@ def read_header(text: str) -> Header | None:
 
 
 def _digest(text: str) -> str:
+    import hashlib  # only here: it loads a large library, and most files carry no header
+
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]

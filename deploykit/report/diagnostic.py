@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterator, Mapping
 
 from deploykit.findings import Finding, Place, Severity
@@ -65,9 +64,15 @@ def diagnostic(finding: Finding, texts: Mapping[str, str], style: Style, width: 
     return "\n".join(_lines(finding, texts, style, max(width, 40)))
 
 
+def _wrapped(text: str, width: int, *, hyphens: bool = False) -> list[str]:
+    import textwrap  # only where something was found
+
+    return textwrap.wrap(text, width, break_on_hyphens=hyphens)
+
+
 def _lines(finding: Finding, texts: Mapping[str, str], style: Style, width: int) -> Iterator[str]:
     head = f"{finding.code} {finding.severity.value}: {finding.message}"
-    first, *rest = textwrap.wrap(head, width, break_on_hyphens=False) or [head]
+    first, *rest = _wrapped(head, width) or [head]
     plain = f"{finding.code} {finding.severity.value}"
     yield f"{style.paint(finding.code, '1')} {style.severity(finding.severity)}{first[len(plain) :]}"
     yield from (f"  {line}" for line in rest)
@@ -95,7 +100,7 @@ def _lines(finding: Finding, texts: Mapping[str, str], style: Style, width: int)
 
 def _note(label: str, text: str, gutter: int, style: Style, width: int) -> Iterator[str]:
     start = f"{' ' * gutter} = {label}: "
-    for index, line in enumerate(textwrap.wrap(text, max(width - len(start), 20), break_on_hyphens=False) or [""]):
+    for index, line in enumerate(_wrapped(text, max(width - len(start), 20)) or [""]):
         yield (
             f"{' ' * gutter} {style.dim('=')} {style.paint(label, '1')}: " if index == 0 else " " * len(start)
         ) + line
@@ -126,7 +131,7 @@ def _quoted(
     else:
         yield pad
         if words:
-            yield from (f"{' ' * gutter} {style.dim('|')} {piece}" for piece in textwrap.wrap(words, room))
+            yield from (f"{' ' * gutter} {style.dim('|')} {piece}" for piece in _wrapped(words, room, hyphens=True))
 
 
 def _printable(text: str) -> str:

@@ -1,4 +1,7 @@
-"""All files of a repository as what rules look at. Texts come in; nothing here touches a disk."""
+"""All files of a repository as what rules look at. Texts come in; nothing here touches a disk.
+
+A reader is imported where a file of its kind is read: for a profile alone none of them is needed.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deploykit.findings import Finding, Place, Related
-from deploykit.profile import rendered
 from deploykit.profile.load import Loaded
 from deploykit.rules import _commands, _known, _read_profile
-from deploykit.rules._read_railway import config_system, iac_system
 from deploykit.rules._rule import CATALOGUE
 from deploykit.rules._subjects import (
     DOCKER,
@@ -26,11 +27,11 @@ from deploykit.rules._subjects import (
     Variable,
     Variables,
 )
-from deploykit.sources import dockerfile, dotenv, json, procfile, source
 from deploykit.sources.yaml import Entry, Mapping, Scalar, YamlError
 
 if TYPE_CHECKING:
     from deploykit.rules._engine import Sources
+    from deploykit.sources.dockerfile import Dockerfile
 
 EXAMPLES = frozenset({"example", "sample", "template", "dist", "tpl", "tmpl"})
 LAPTOP = frozenset({"local", "development", "dev", "test", "testing", "ci", "defaults"})
@@ -80,10 +81,7 @@ def repository(sources: Sources, loaded: list[Loaded]) -> Repository:
         if kind == "package":
             _package(path, text, around, result)
         elif kind == "procfile":
-            parsed = procfile.parse(path, text)
-            result.procfiles.append((path, parsed))
-            around.procfiles[posixpath.dirname(path)] = [(p.name, p.command, p.command_place) for p in parsed.processes]
-            result.findings.extend(_unparsable("this is no `name: command`", place) for place in parsed.broken)
+            _procfile(path, text, around, result)
         elif kind == "ecosystem":
             around.texts[path] = text
     result.systems = [_read_profile.system(each, around) for each in loaded if each.tree is not None]
@@ -93,10 +91,16 @@ def repository(sources: Sources, loaded: list[Loaded]) -> Repository:
             result.env_files.append(_env_file(path, text, path in sources.ignored, result))
         elif kind == "config":
             result.legacy[path] = text
+            from deploykit.rules._read_railway import config_system
+
             result.configs.extend(_guarded(config_system, path, text, around, result))
         elif kind == "iac":
+            from deploykit.rules._read_railway import iac_system
+
             result.iac.extend(_guarded(iac_system, path, text, around, result))
         elif kind == "dockerfile":
+            from deploykit.sources import dockerfile
+
             result.dockerfiles.append(dockerfile.parse(path, text))
     result.processes = _processes(result)
     result.env_systems = [
@@ -110,8 +114,13 @@ def repository(sources: Sources, loaded: list[Loaded]) -> Repository:
 def _stale(sources: Sources, loaded: list[Loaded]) -> dict[str, str]:
     """Rendered files that were edited, or whose profile has changed since."""
     found: dict[str, str] = {}
-    for path, text in sources.texts.items():
-        header = rendered.read_header(text) if is_rendered(text) and path not in sources.profiles else None
+    texts = {path: text for path, text in sources.texts.items() if path not in sources.profiles and is_rendered(text)}
+    if not texts:
+        return found
+    from deploykit.profile import rendered
+
+    for path, text in texts.items():
+        header = rendered.read_header(text)
         if header is None or text == sources.rendered.get(path):
             continue
         profile = next((each.profile for each in loaded if f"/{each.path}".endswith(f"/{header.source}")), None)
@@ -159,7 +168,18 @@ def duplicates(tree: Mapping) -> list[Finding]:
     ]
 
 
+def _procfile(path: str, text: str, around: Surroundings, result: Repository) -> None:
+    from deploykit.sources import procfile
+
+    parsed = procfile.parse(path, text)
+    result.procfiles.append((path, parsed))
+    around.procfiles[posixpath.dirname(path)] = [(p.name, p.command, p.command_place) for p in parsed.processes]
+    result.findings.extend(_unparsable("this is no `name: command`", place) for place in parsed.broken)
+
+
 def _package(path: str, text: str, around: Surroundings, result: Repository) -> None:
+    from deploykit.sources import json
+
     try:
         tree = json.parse(path, text)
     except YamlError as error:
@@ -181,6 +201,8 @@ def _package(path: str, text: str, around: Surroundings, result: Repository) -> 
 
 
 def _env_file(path: str, content: str, ignored: bool, result: Repository) -> EnvFile:
+    from deploykit.sources import dotenv
+
     parsed = dotenv.parse(path, content)
     result.findings.extend(_unparsable(each.message, each.place, each.hint) for each in parsed.broken)
     known = {service.name for system in result.systems for service in system.services}
@@ -322,8 +344,10 @@ def _process(path: str, name: str, command: str, place: Place, style: str) -> Se
     return service
 
 
-def _docker_system(parsed: dockerfile.Dockerfile) -> System:
+def _docker_system(parsed: Dockerfile) -> System:
     """What a Dockerfile sets with ENV and ARG, as the variables of a service without a name."""
+    from deploykit.sources import dockerfile
+
     items: dict[str, Variable] = {}
     for instruction in parsed.instructions:
         if instruction.word in ("ENV", "ARG"):
@@ -342,6 +366,7 @@ def findings_of(texts: dict[str, str], ignored: frozenset[str] = frozenset()) ->
     from datetime import date
 
     from deploykit.rules._engine import Sources, lint
+    from deploykit.sources import source
 
     profiles = tuple(path for path in texts if "profiles/" in f"/{path}" and path.endswith((".yaml", ".yml")))
     code = {path: text for path, text in texts.items() if source.is_source(path) and kind_of(path) is None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Iterator
@@ -528,7 +527,7 @@ def deaf_container(repository: Repository) -> Iterator[Report]:
             simple = re.fullmatch(r"[A-Za-z0-9_./:@=\- ]+", instruction.arguments) and not re.match(
                 r"\w+=", instruction.arguments
             )
-            form = json.dumps(instruction.arguments.split())
+            form = _listed(instruction.arguments)
             yield Report(
                 instruction.arguments_place,
                 f"{instruction.word} in shell form: /bin/sh is process 1 and does not pass SIGTERM on",
@@ -550,6 +549,13 @@ def deaf_container(repository: Repository) -> Iterator[Report]:
                     service=service.name,
                     related=related((volume.key.place, "the volume")),
                 )
+
+
+def _listed(command: str) -> str:
+    """A plain command as the JSON list that Docker starts without a shell."""
+    import json
+
+    return json.dumps(command.split())
 
 
 _MIGRATION = pattern(
