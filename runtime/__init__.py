@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runtime.handlers import FailedForGood, command, http, job, schedule
+if TYPE_CHECKING:
+    from runtime.handlers import FailedForGood, command, http, job, schedule
 
 __all__ = ["FailedForGood", "command", "enqueue", "http", "job", "schedule"]
 
@@ -20,3 +21,12 @@ def enqueue(job_name: str, payload: Any = None, **options: Any) -> str:
     from runtime import client
 
     return client.enqueue(job_name, payload, **options)
+
+
+def __getattr__(name: str) -> Any:
+    # On demand, because deploykit lint imports this package too, for the names of its variables alone.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from runtime import handlers
+
+    return getattr(handlers, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from deploykit.sources.pattern import pattern
-from runtime.settings import VARIABLES
+from runtime.variables import VARIABLES
 
 
 def words_of(text: str) -> frozenset[str]:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.settings import VARIABLES, Settings, SettingsError
+from runtime.settings import Settings, SettingsError
+from runtime.variables import VARIABLES
 
 
 def test_an_empty_environment_gives_the_documented_defaults() -> None:
