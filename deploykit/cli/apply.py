@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from deploykit.cli.context import Context, verb
-from deploykit.commands import profiles
+from deploykit.commands import lock, profiles
 from deploykit.commands.apply import ApplyResult, apply, record
 from deploykit.commands.plan import Planned, mark_used, plan, read_saved, secret_values
 from deploykit.errors import BudgetError, DeploykitError, StalePlanError
@@ -32,7 +32,8 @@ from deploykit.report.plan import plan_text
     "--secret-from-env", "secrets", multiple=True, metavar="NAME", help="Take a !secret from your environment."
 )
 @click.option("--remove", multiple=True, metavar="SERVICE", help="Delete a service the profile does not know.")
-@click.option("--database-url", envvar="DEPLOYKIT_DATABASE_URL", help="Where heartbeats are read.")
+@click.option("--database-url", envvar="DEPLOYKIT_DATABASE_URL", help="Where heartbeats and the lock are.")
+@click.option("--lock-wait", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Wait for another apply.")
 @click.option("--patience", type=click.FloatRange(1), default=900.0, show_default=True, help="Seconds for one wait.")
 def command(
     context: Context,
@@ -43,6 +44,7 @@ def command(
     secrets: tuple[str, ...],
     remove: tuple[str, ...],
     database_url: str | None,
+    lock_wait: float,
     patience: float,
 ) -> None:
     """Carry out the saved plan exactly as reviewed; with PROFILE, plan and apply in one go. Waits for health."""
@@ -54,8 +56,10 @@ def command(
         _check_saved(saved, wanted)
         remove = tuple(saved["remove"])
     _check_budget(wanted, allow_over_budget)
-    railway = connect(environment_name=wanted.environment, report=context.progress)
-    try:
+    with ExitStack() as cleanup:
+        check_lock = cleanup.enter_context(lock.held(database_url, wait_seconds=lock_wait, report=context.progress))
+        railway = connect(environment_name=wanted.environment, report=context.progress)
+        cleanup.callback(railway.close)
         secret = secret_values(wanted, secrets)
         if saved:
             _check_place(saved, railway)
@@ -72,7 +76,12 @@ def command(
             _confirm(context, changes, yes=yes, names=remove if not saved else (), allowed=allow_destructive)
         if saved and plan_path:
             mark_used(plan_path, saved)
-        with _interruptible(context) as stopping:
+        with _interruptible(context) as asked:
+
+            def stopping() -> bool:
+                check_lock()
+                return asked()
+
             result = apply(
                 wanted,
                 railway,
@@ -85,8 +94,6 @@ def command(
                 stopping=stopping,
                 patience_seconds=patience,
             )
-    finally:
-        railway.close()
     record(context.project_dir, profiles.find(context.project_dir, name), wanted)
     _tell(context, result)
 

@@ -6,7 +6,7 @@ import pytest
 
 from runtime import queries
 
-FILES = ("jobs", "schedules", "heartbeats", "lease", "server")
+FILES = ("jobs", "schedules", "heartbeats", "lease", "server", "apply_lock")
 
 
 def _names(dialect: str, file: str) -> set[str]:

@@ -1,0 +1,227 @@
+"""The lock against a second operator: one row in the application's database, renewed while an apply runs.
+
+Without a database that may be written, Railway's etag alone stands between two operators: it refuses the second
+write, but does not keep two runs from taking turns.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import runtime.db
+from deploykit.errors import LockedError, UnreachableError
+from runtime.db import Database, DatabaseError, Duplicate, SchemaError
+
+TTL_SECONDS = 60.0
+"""How long a lock outlives an apply that was killed: nobody has to unlock by hand after that."""
+RENEW_SECONDS = 15.0
+"""Four renewals fit into the TTL, so one lost connection loses no lock."""
+LOOK_SECONDS = 1.0
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LockState:
+    """The lock by the database's clock: the evidence that `unlock` shows."""
+
+    holder: str
+    token: int
+    held_seconds: float
+    renewed_seconds_ago: float
+    expires_in_seconds: float
+
+    @property
+    def live(self) -> bool:
+        """Whether its time has not run out."""
+        return self.expires_in_seconds > 0
+
+    def __str__(self) -> str:
+        ends = (
+            f"ends in {self.expires_in_seconds:.0f} s" if self.live else f"ended {-self.expires_in_seconds:.0f} s ago"
+        )
+        return (
+            f"{self.holder}, for {self.held_seconds:.0f} s, last sign {self.renewed_seconds_ago:.0f} s ago, "
+            f"{ends} unless renewed (TTL {TTL_SECONDS:.0f} s)"
+        )
+
+
+def whoami() -> str:
+    """Who holds a lock that this process takes: user, host and process."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        user = "unknown"
+    return f"{user}@{platform.node() or 'unknown'} pid {os.getpid()}"[:191]
+
+
+def read(db: Database) -> LockState | None:
+    """Who holds the lock, None when nobody does. An ended lock that was never released is told too."""
+    try:
+        rows = db.fetch("apply_lock.read")
+    except SchemaError:
+        return None  # no apply ever locked here
+    if not rows or rows[0]["holder"] is None:
+        return None
+    row = rows[0]
+    return LockState(
+        holder=str(row["holder"]),
+        token=int(row["token"]),
+        held_seconds=float(row["heldSeconds"]),
+        renewed_seconds_ago=float(row["renewedSecondsAgo"]),
+        expires_in_seconds=float(row["expiresInSeconds"]),
+    )
+
+
+def acquire(db: Database, holder: str, *, ttl_seconds: float = TTL_SECONDS) -> LockState | None:
+    """Take the lock if it is free or has ended; None when somebody else holds it."""
+    _prepare(db)
+    if db.execute("apply_lock.acquire", holder=holder, ttl_ms=int(ttl_seconds * 1000)) == 0:
+        return None
+    state = read(db)
+    return state if state is not None and state.holder == holder else None
+
+
+def renew(db: Database, state: LockState, *, ttl_seconds: float = TTL_SECONDS) -> bool:
+    """Hold on to the lock; False when it was lost: ended, or released by `unlock --force`."""
+    changed = db.execute("apply_lock.renew", holder=state.holder, token=state.token, ttl_ms=int(ttl_seconds * 1000))
+    return changed == 1
+
+
+def release(db: Database, state: LockState) -> bool:
+    """Give this very lock back; False when it is not held under this token any more."""
+    return db.execute("apply_lock.release", holder=state.holder, token=state.token) == 1
+
+
+def _prepare(db: Database) -> None:
+    try:
+        if db.fetch("apply_lock.read"):
+            return
+    except SchemaError:
+        db.execute("apply_lock.create")
+    with suppress(Duplicate):  # a rival seeded it in the same moment
+        db.execute("apply_lock.seed")
+
+
+@contextmanager
+def held(
+    database_url: str | None, *, wait_seconds: float = 0.0, report: Report = lambda text: None
+) -> Iterator[Callable[[], None]]:
+    """Hold the lock for the block, and give it back however the block ends.
+
+    Yields a check that raises LockedError once the lock was lost. Raises LockedError when somebody else holds it
+    for longer than ``wait_seconds``. Without a writable database the block runs on the etag alone, and says so.
+    """
+    db = _open(database_url, report)
+    if db is None:
+        yield lambda: None
+        return
+    try:
+        state = _acquire_in_time(db, whoami(), wait_seconds, report)
+    except DatabaseError as error:
+        report(f"no lock ({error.message}): only Railway's etag stands between two operators")
+        db.close()
+        yield lambda: None
+        return
+    except BaseException:
+        db.close()
+        raise
+    stop, lost = threading.Event(), threading.Event()
+    renewing = threading.Thread(target=_keep, args=(db, state, stop, lost), name="apply-lock", daemon=True)
+    renewing.start()
+
+    def check() -> None:
+        if lost.is_set():
+            raise LockedError(
+                "the apply lock was lost while this apply ran",
+                hint="somebody released it, or the database was away for a minute; run the same command again",
+            )
+
+    try:
+        yield check
+    finally:
+        stop.set()
+        renewing.join(timeout=20)
+        with suppress(DatabaseError):
+            release(db, state)
+        with suppress(DatabaseError):
+            db.close()
+
+
+def _open(database_url: str | None, report: Report) -> Database | None:
+    if not database_url:
+        return None
+    try:
+        return runtime.db.connect(database_url, connect_timeout_seconds=3.0)
+    except DatabaseError:
+        report("the database does not answer: no lock, only Railway's etag stands between two operators")
+        return None
+
+
+def _acquire_in_time(db: Database, holder: str, wait_seconds: float, report: Report) -> LockState:
+    deadline = time.monotonic() + wait_seconds
+    told: str | None = None
+    while True:
+        state = acquire(db, holder)
+        if state is not None:
+            return state
+        rival = read(db)
+        if time.monotonic() >= deadline:
+            who = f"{rival}" if rival else "somebody who took it this moment"
+            raise LockedError(
+                f"another apply holds the lock: {who}",
+                hint="wait with --lock-wait SECONDS; `deploykit unlock` shows the evidence and can release it",
+            )
+        if rival is not None and rival.holder != told:
+            report(f"waiting for the lock: {rival}")
+            told = rival.holder
+        time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
+
+
+def _keep(db: Database, state: LockState, stop: threading.Event, lost: threading.Event) -> None:
+    """Renew until stopped. A database that is away is asked again; only its word, or the TTL, means lost."""
+    sure_until = time.monotonic() + TTL_SECONDS
+    while not stop.wait(RENEW_SECONDS):
+        asked = time.monotonic()
+        try:
+            kept = renew(db, state)
+        except DatabaseError:
+            if time.monotonic() < sure_until:
+                continue
+            kept = False
+        if not kept:
+            lost.set()
+            return
+        sure_until = asked + TTL_SECONDS
+
+
+def look(database_url: str) -> LockState | None:
+    """The lock as it is now. Raises UnreachableError when the database cannot be asked."""
+    try:
+        with runtime.db.connect(database_url, connect_timeout_seconds=3.0) as db:
+            return read(db)
+    except DatabaseError as error:
+        raise UnreachableError(error.message, hint=error.hint or None) from None
+
+
+def unlock(database_url: str, state: LockState, *, force: bool) -> bool:
+    """Release exactly the lock that was shown; False when it changed hands meanwhile.
+
+    Raises LockedError for a live holder without ``force``, UnreachableError when the database refuses.
+    """
+    if state.live and not force:
+        raise LockedError(
+            f"the holder is alive: {state}",
+            hint=f"it ends by itself {TTL_SECONDS:.0f} s after its holder died; --force releases it at once",
+        )
+    try:
+        with runtime.db.connect(database_url, connect_timeout_seconds=3.0) as db:
+            return release(db, state)
+    except DatabaseError as error:
+        raise UnreachableError(error.message, hint=error.hint or None) from None
