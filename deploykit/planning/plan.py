@@ -72,6 +72,12 @@ def on_paper(now: Observation, target: Target) -> tuple[list[Step], list[str], s
     hazards: list[str] = []
     open_daemons = _schedulers(now)
     for _ in range(MOST_STEPS):
+        if len(open_daemons) > 1 and len(_schedulers(now)) <= 1:
+            hazards.append(
+                f"until step {len(steps)} is through, {_and(open_daemons)} schedule at the same time: "
+                "this is how it is now, and only a lease or a unique due time in the application keeps jobs single"
+            )
+            open_daemons = set()
         decision = decide(now, target)
         if isinstance(decision, Done):
             return steps, hazards, None
@@ -91,12 +97,6 @@ def on_paper(now: Observation, target: Target) -> tuple[list[Step], list[str], s
         for step in _steps(decision, len(steps) + 1):
             steps.append(step)
         now = _imagine(now, target, decision)
-        if len(open_daemons) > 1 and len(_schedulers(now)) <= 1:
-            hazards.append(
-                f"until step {len(steps)} is through, {_and(open_daemons)} schedule at the same time: "
-                "this is how it is now, and only a lease or a unique due time in the application keeps jobs single"
-            )
-            open_daemons = set()
     return steps, hazards, "the plan does not come to an end; report this"
 
 

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deploykit.planning.diff import diff
+from deploykit.planning.plan import Step, census_after, census_before, drift, fingerprint, on_paper, standing_hazards
+from deploykit.planning.snapshot import LiveVariable, Snapshot, StagedPatch
+from deploykit.planning.view import observation, target
+from deploykit.profile.schema import Profile
+from tests.deploykit.planning.world import changed, live, profile, running, service, two_services, with_service
+
+EMPTY = Snapshot("p", "app", "e", "production", "etag")
+
+
+def on_the_way(wanted: Profile, snapshot: Snapshot) -> tuple[list[Step], list[str], str | None]:
+    now = observation(wanted, snapshot, diff(wanted, snapshot), ())
+    return on_paper(now, target(wanted))
+
+
+def moved() -> Snapshot:
+    """The guide's system before: the web server schedules, its own service is there and closed."""
+    snapshot = changed(live(two_services()), "web", SCHEDULE_DAEMON_ENABLED="true")
+    snapshot = changed(snapshot, "daemon", SCHEDULE_DAEMON_ENABLED="false")
+    for name in ("web", "daemon"):
+        snapshot = with_service(snapshot, running(service(snapshot, name)))
+    return snapshot
+
+
+def test_where_nothing_differs_there_is_nothing_to_do() -> None:
+    wanted = two_services()
+    assert on_the_way(wanted, live(wanted)) == ([], [], None)
+
+
+def test_a_move_closes_the_old_daemon_waits_until_it_is_gone_and_opens_the_new_one() -> None:
+    steps, _, blocked = on_the_way(two_services(), moved())
+    assert blocked is None
+    assert [(step.action, step.service) for step in steps] == [("configure", "web"), ("configure", "daemon")]
+    assert "gone" in steps[0].gate
+    assert [step.number for step in steps] == [1, 2]
+
+
+def test_two_daemons_at_once_are_a_hazard_until_a_named_step() -> None:
+    wanted = two_services()
+    snapshot = changed(live(wanted), "web", SCHEDULE_DAEMON_ENABLED="true")
+    snapshot = with_service(snapshot, running(service(snapshot, "web")))
+    steps, hazards, _ = on_the_way(wanted, snapshot)
+    assert steps[0].service == "web"
+    assert any("daemon and web schedule at the same time" in hazard for hazard in hazards)
+
+
+def test_from_nothing_the_database_comes_first_and_the_daemon_last() -> None:
+    steps, _, blocked = on_the_way(two_services(), EMPTY)
+    assert blocked is None
+    assert steps[0].service == "MySQL"
+    assert steps[-1].service == "daemon"
+
+
+def test_a_daemon_replaced_in_its_place_is_stopped_first() -> None:
+    old = changed(live(two_services()), "daemon", SCHEDULE_POLL_INTERVAL_MS="60000")
+    old = with_service(old, running(service(old, "daemon")))
+    steps, _, _ = on_the_way(two_services(), old)
+    assert [step.action for step in steps] == ["stop", "configure"]
+
+
+def test_with_a_volume_railway_stops_it() -> None:
+    wanted = two_services(guard="volume", volume={"mount": "/guard"})
+    old = changed(live(wanted), "daemon", SCHEDULE_POLL_INTERVAL_MS="60000")
+    old = with_service(old, running(service(old, "daemon")))
+    steps, _, _ = on_the_way(wanted, old)
+    assert [step.action for step in steps] == ["configure"]
+
+
+def test_a_stranger_who_schedules_blocks_the_plan_and_the_cure_is_named() -> None:
+    wanted = two_services()
+    stranger = replace(service(live(wanted), "daemon"), id="x", name="old-daemon")
+    _, _, blocked = on_the_way(wanted, with_service(live(wanted), running(stranger)))
+    assert blocked is not None
+    assert "old-daemon" in blocked
+    assert "--remove" in blocked
+
+
+def test_the_census_counts_processes_before_and_after() -> None:
+    wanted = two_services()
+    snapshot = live(wanted)
+    before = census_before(observation(wanted, snapshot, [], ()), snapshot)
+    assert (before.schedule_daemon, before.job_worker) == (1, 1)
+    assert census_before(observation(wanted, EMPTY, [], ()), EMPTY).schedule_daemon == 0
+    assert (census_after(wanted).schedule_daemon, census_after(wanted).job_worker) == (1, 1)
+
+
+# ---- hazards ------------------------------------------------------------------------------------------------------
+
+
+def hazards(wanted: Profile, snapshot: Snapshot) -> str:
+    return "\n".join(standing_hazards(wanted, snapshot, observation(wanted, snapshot, [], ())))
+
+
+def test_what_only_a_guard_can_close_is_said() -> None:
+    wanted = two_services(guard=None)
+    assert "has no guard" in hazards(wanted, live(wanted))
+    assert "has no guard" not in hazards(two_services(), live(two_services()))
+
+
+def test_pushes_that_deploy_the_daemon_are_said() -> None:
+    assert "deploys on every push" in hazards(two_services(), live(two_services()))
+    assert "push" not in hazards(two_services(autodeploy="after_ci"), live(two_services()))
+
+
+def test_edits_that_wait_in_the_dashboard_are_said() -> None:
+    staged = replace(live(two_services()), staged=StagedPatch("s", "STAGED", False, ("web",)))
+    assert "(web)" in hazards(two_services(), staged)
+
+
+def test_what_is_left_alone_is_said() -> None:
+    stranger = running(replace(service(live(profile(web={})), "web"), id="x", name="redis"))
+    assert "redis" in hazards(two_services(), with_service(live(two_services()), stranger))
+
+
+# ---- fingerprints -------------------------------------------------------------------------------------------------
+
+
+def test_a_profiles_fingerprint_follows_its_content() -> None:
+    assert fingerprint(two_services()) == fingerprint(two_services())
+    assert fingerprint(two_services()) != fingerprint(two_services(draining_seconds=30))
+
+
+def test_a_live_fingerprint_tells_a_change_and_no_value() -> None:
+    snapshot = live(two_services())
+    before, after = drift(b"key", snapshot), drift(b"key", changed(snapshot, "web", A="a-marked-value"))
+    assert [name for name in before if before[name] != after[name]] == ["web"]
+    assert "a-marked-value" not in str(after)
+    assert drift(b"another key", snapshot)["web"] != before["web"]
+
+
+def test_shared_variables_are_part_of_what_was_reviewed() -> None:
+    snapshot = live(two_services())
+    other = replace(snapshot, shared_variables={"X": LiveVariable("X", "1")})
+    before, after = drift(b"key", snapshot), drift(b"key", other)
+    assert [name for name in before if before[name] != after[name]] == [""]
