@@ -175,7 +175,7 @@ def _open(now: Observation, target: Target) -> Iterator[Decision]:
     if not outdated:
         return
     for one in outdated:
-        yield from _empty(now, one, target)
+        yield from _empty(now, one)
     daemon = any(one.daemon for one in outdated)
     why = "nobody else schedules or can start to" if daemon else "it differs from the profile"
     yield Configure(tuple(one.name for one in outdated), why)
@@ -187,7 +187,7 @@ def _rest(now: Observation, target: Target) -> Iterator[Decision]:
         if one.deployable and not one.is_database:
             seen = now.service(one.name)
             if not any(deployed.current for deployed in seen.deployments):
-                yield from _empty(now, one, target)
+                yield from _empty(now, one)
             yield from _start(seen, one, lambda deployed: True)
 
 
@@ -208,10 +208,13 @@ def _settle(now: Observation, target: Target) -> Iterator[Decision]:
         yield Wait("exactly one deployment may schedule", daemon.name)
 
 
-def _empty(now: Observation, wanted: Wanted, target: Target) -> Iterator[Decision]:
-    """A daemon's place is emptied before its successor starts, unless a volume or a handover sees to that."""
+def _empty(now: Observation, wanted: Wanted) -> Iterator[Decision]:
+    """A daemon's place is emptied before its successor starts, unless a volume sees to that.
+
+    A lease would make the successor stand by, but it ends what is begun; apply does not lean on it without need.
+    """
     seen = now.service(wanted.name)
-    if not wanted.daemon or seen.exclusive or (wanted.guard == "lease" and target.handover):
+    if not wanted.daemon or seen.exclusive:
         return
     for deployed in seen.scheduling:
         if deployed.phase is Phase.LEAVING:

@@ -75,14 +75,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What apply works towards. ``remove`` names services that the operator agreed to delete.
-
-    ``handover`` lets a daemon with a lease overlap with its successor, which stands by until the lease is free.
-    """
+    """What apply works towards. ``remove`` names services that the operator agreed to delete."""
 
     services: tuple[Wanted, ...]
     remove: frozenset[str] = frozenset()
-    handover: bool = False
 
     @property
     def daemon(self) -> Wanted | None:

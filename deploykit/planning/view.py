@@ -30,14 +30,14 @@ class Beat(Protocol):
     def deployment(self) -> str | None: ...
 
 
-def target(profile: Profile, remove: Iterable[str] = (), *, handover: bool = False) -> Target:
+def target(profile: Profile, remove: Iterable[str] = ()) -> Target:
     """What ``profile`` wants, database first."""
     wanted = [_wanted(service) for service in profile.services.values() if service.role != "database"]
     names = [service.name for service in profile.services.values() if service.role == "database"]
     if profile.database and profile.database.service not in profile.services:
         names.append(profile.database.service)
     databases = [Wanted(name, is_database=True) for name in names]
-    return Target((*databases, *wanted), frozenset(remove), handover)
+    return Target((*databases, *wanted), frozenset(remove))
 
 
 def _wanted(service: Service) -> Wanted:

@@ -393,7 +393,7 @@ def test_a_mutant_is_caught(scene: str, rules: tuple[Rule, ...], broken: str) ->
 
 
 def test_a_daemon_that_may_meet_its_successor_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(production, "_empty", lambda now, wanted, target: iter(()))
+    monkeypatch.setattr(production, "_empty", lambda now, wanted: iter(()))
     assert counterexample(in_place(), "IS")
 
 
