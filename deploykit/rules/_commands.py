@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from deploykit.rules._known import words_of
 from deploykit.rules._subjects import PROFILE, Script, Service, Surroundings
@@ -30,8 +30,7 @@ _WEB_TOOLS = words_of(
 _PARTS = pattern(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One simple command of a command line: its words, and what joins it to the next one."""
 
     words: tuple[str, ...]
@@ -43,8 +42,7 @@ class Part:
         return posixpath.basename(self.words[0]) if self.words else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(NamedTuple):
     """Which process a command starts; ``sure`` when nothing else calls itself so."""
 
     role: str
@@ -171,8 +169,7 @@ def source_of(service: Service) -> dict[str, str]:
     return {path: text for path, text in sources.items() if not any(path.startswith(f"{r}/") for r in roots)}
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A package script that a command calls."""
 
     name: str

@@ -193,7 +193,7 @@ def found(rule: Rule, subject: Any) -> Iterator[Finding]:
     for report in rule.check(subject):
         service = report.service or name
         service = None if service in nameless else service
-        yield rule.finding(report if service == report.service else replace(report, service=service))
+        yield rule.finding(report if service == report.service else report._replace(service=service))
 
 
 def _nameless(subject: Any) -> frozenset[str]:

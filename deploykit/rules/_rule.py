@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from deploykit.findings import Finding, Fix, Place, Related, Severity
 from deploykit.sources.pattern import pattern
@@ -21,8 +21,7 @@ MARKED = pattern("«(.*?)»", re.DOTALL)
 """In a bad example, the token that the finding points at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What a check found: where, what, and what to do about it."""
 
     at: Place
@@ -35,8 +34,7 @@ class Report:
     severity: Severity | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(NamedTuple):
     """Files that are right, or wrong where they are marked: runnable as they stand.
 
     ``shown`` are the lines worth printing; None prints every file whole.

@@ -51,7 +51,7 @@ def is_placeholder(text: str) -> bool:
 
 def url_password(text: str) -> str | None:
     """The password inside a URL when it is written out."""
-    match = _URL_PASSWORD.search(text)
+    match = _URL_PASSWORD.search(text) if "://" in text else None
     if not match or _VARIABLE.search(match.group(1)) or is_placeholder(match.group(1)):
         return None
     return match.group(1)

@@ -88,7 +88,7 @@ def flag_that_is_no_boolean(variables: Variables) -> Iterator[Report]:
 def _cleaned(text: str) -> tuple[str, str | None]:
     """The value without what strayed in, and what that was."""
     clean, what = text, None
-    if _INVISIBLE.search(clean):
+    if not clean.isascii() and _INVISIBLE.search(clean):
         clean, what = _INVISIBLE.sub("", clean), "holds an invisible character"
     if "\r" in clean:
         clean, what = clean.replace("\r", ""), "holds a carriage return"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from deploykit.findings import Place
 from deploykit.sources.pattern import pattern
@@ -36,8 +36,7 @@ _SLEEP = pattern(r"\b(?:time|asyncio|anyio)\.sleep\(\s*([0-9][0-9_]*(?:\.[0-9]+)
 MAX_CHARACTERS = 2_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(NamedTuple):
     """A number that stands where a variable should be read."""
 
     place: Place

@@ -104,6 +104,8 @@ def resolve(text: str) -> Plain:
         return None
     if text in _BOOLS:
         return _BOOLS[text]
+    if text[0] not in "+-.0123456789":
+        return text
     if _INT.match(text):
         # Past 4,300 digits Python refuses the conversion; nobody means a number there.
         return int(text) if len(text) < 100 else text
