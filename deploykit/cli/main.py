@@ -97,7 +97,7 @@ door.params.extend(shared._GLOBALS)
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the documented status."""
     status = run(list(sys.argv[1:] if args is None else args))
-    gc.freeze()  # The memory goes back as a whole: a last search for garbage would cost a tenth of a short run.
+    gc.freeze()  # The memory goes back as a whole: a last search for garbage would cost a twentieth of a short run.
     sys.exit(status)
 
 
