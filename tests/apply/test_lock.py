@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,3 +169,23 @@ def test_a_second_apply_ends_with_6(db: Database, url: str, cli: Cli) -> None:
     assert answer.status == 6
     assert "ada@laptop pid 7" in answer.err
     assert "--lock-wait" in answer.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_gives_the_lock_back(db: Database, url: str, cli: Cli, number: signal.Signals) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}/graphql/v2"
+        env = {"DEPLOYKIT_RAILWAY_URL": endpoint, "RAILWAY_TOKEN": "x", "DEPLOYKIT_DATABASE_URL": url}
+        command = [sys.executable, "-m", "deploykit", "apply", "pre-launch", "--yes"]
+        applying = subprocess.Popen(command, cwd=cli.folder, env=cli.environment(**env), stderr=subprocess.DEVNULL)
+        try:
+            silent.settimeout(30)
+            connection, _ = silent.accept()
+            with connection:
+                assert lock.read(db) is not None
+                applying.send_signal(number)
+                assert applying.wait(30) == 130
+        finally:
+            applying.kill()
+            applying.wait()
+    assert lock.read(db) is None
