@@ -22,7 +22,7 @@ def durable_mysql(flavour: str = "mysql") -> Iterator[Server]:
             cursor.execute("SELECT @@sync_binlog, @@innodb_flush_log_at_trx_commit, @@log_bin")
             assert cursor.fetchone() == (1, 1, 1), "this server would not be durable"
             cursor.execute("CREATE USER bench@'127.0.0.1'")
-            cursor.execute("GRANT ALL ON *.* TO bench@'127.0.0.1'")
+            cursor.execute("GRANT ALL ON *.* TO bench@'127.0.0.1' WITH GRANT OPTION")
         with connect(url(server)) as db:
             migrate(db)
         yield server

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import socket
-import subprocess
 import time
 from pathlib import Path
 from statistics import median, quantiles
@@ -178,12 +177,12 @@ def idle(server: Server, db: Database, kind: str, variables: dict[str, str], sec
     settings = {"JOBS_MODULE": "runtime.demo", "NODE_ENV": "production", "DATABASE_CONNECTION_LIMIT": "5"}
     with workers(server, 1, kind, **settings, **variables, DATABASE_URL=own_url) as [process]:
         time.sleep(seconds)
-        queries, cpu = _statements(db, user), _cpu_seconds(process)
+        queries, cpu = _statements(db, user), cpu_seconds(process.pid)
         time.sleep(seconds)
         return {
-            "rss_mib": _rss_bytes(process) / 2**20,
+            "rss_mib": rss_bytes(process.pid) / 2**20,
             "queries_a_minute": (_statements(db, user) - queries) * 60 / seconds,
-            "cpu_seconds_a_minute": (_cpu_seconds(process) - cpu) * 60 / seconds,
+            "cpu_seconds_a_minute": (cpu_seconds(process.pid) - cpu) * 60 / seconds,
         }
 
 
@@ -196,10 +195,10 @@ def _statements(db: Database, user: str) -> int:
     return int(row["statements"] or 0)
 
 
-def _cpu_seconds(process: subprocess.Popen[bytes]) -> float:
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def _rss_bytes(process: subprocess.Popen[bytes]) -> int:
-    return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * PAGE_BYTES
+def rss_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES

@@ -64,3 +64,11 @@ def test_every_status_is_known_to_prisma(db: Database, enum: str, table: str) ->
 def test_every_table_of_the_runtime_has_a_model(db: Database) -> None:
     rows = db.rows("SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()", {})
     assert {row["name"] for row in rows} - {"Effect"} == set(models())
+
+
+@pytest.mark.parametrize("table", models())
+def test_docs_explain_every_column(table: str) -> None:
+    page = (REPOSITORY / "docs" / "runtime.md").read_text(encoding="utf-8")
+    explained = "\n".join(line for line in page.splitlines() if line.startswith("|"))
+    missing = [column for column in models()[table] if f"`{column}`" not in explained]
+    assert missing == []
