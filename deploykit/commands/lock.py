@@ -7,20 +7,23 @@ write, but does not keep two runs from taking turns.
 from __future__ import annotations
 
 import getpass
+import hashlib
 import os
 import platform
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import runtime.db
 from deploykit.errors import LockedError, UnreachableError
 from runtime.db import Database, DatabaseError, Duplicate, SchemaError
 
 TTL_SECONDS = 60.0
-"""How long a lock outlives an apply that was killed: nobody has to unlock by hand after that."""
+"""How long a lock outlives an apply whose machine died; one that was killed on this machine is taken over at once."""
 RENEW_SECONDS = 15.0
 """Four renewals fit into the TTL, so one lost connection loses no lock."""
 LOOK_SECONDS = 1.0
@@ -58,7 +61,30 @@ def whoami() -> str:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):
         user = "unknown"
-    return f"{user}@{platform.node() or 'unknown'} pid {os.getpid()}"[:191]
+    return f"{user}@{platform.node() or 'unknown'}"[:150] + f" pid {os.getpid()}{_machine()}"
+
+
+def _machine() -> str:
+    """Which process table the pid is of: this boot and this container. Empty where the system does not tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
+        return f" [{hashlib.sha256((boot + os.readlink('/proc/self/ns/pid')).encode()).hexdigest()[:12]}]"
+    except OSError:
+        return ""
+
+
+def was_killed_here(holder: str) -> bool:
+    """Whether the holder was a process of this very machine that is no more: it can renew and do nothing."""
+    found = re.search(r" pid (\d+)( \[[0-9a-f]{12}\])$", holder)
+    if found is None or found[2] != _machine():
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def read(db: Database) -> LockState | None:
@@ -172,6 +198,10 @@ def _acquire_in_time(db: Database, holder: str, wait_seconds: float, report: Rep
         if state is not None:
             return state
         rival = read(db)
+        if rival is not None and was_killed_here(rival.holder):
+            report(f"taking over the lock of an apply that was killed here: {rival}")
+            release(db, rival)
+            continue
         if time.monotonic() >= deadline:
             who = f"{rival}" if rival else "somebody who took it this moment"
             raise LockedError(

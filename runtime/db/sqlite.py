@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,21 @@ class SQLite(Database):
         except sqlite3.Error as error:
             raise self.translate(error) from None
         self._connection = connection
-        if self._run("PRAGMA journal_mode", {}).fetchone()[0] != "wal":
-            self._run("PRAGMA journal_mode=WAL", {})
+        self._use_wal()
         self._run("PRAGMA synchronous=FULL", {})
+
+    def _use_wal(self) -> None:
+        """Switch a new file to WAL. SQLite does not wait here when others do the same at this moment, so we do."""
+        deadline = time.monotonic() + self._lock_wait_seconds
+        while True:
+            try:
+                if self._run("PRAGMA journal_mode", {}).fetchone()[0] != "wal":
+                    self._run("PRAGMA journal_mode=WAL", {})
+                return
+            except Conflict:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
 
     def rows(self, sql: str, parameters: Row) -> list[Row]:
         cursor = self._run(sql, parameters)

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from deploykit.errors import Exit
 from deploykit.sandbox import Sandbox
 from tests.journey.conftest import Cli
 
@@ -89,12 +88,6 @@ class World:
             time.sleep(0.02)
         process.kill()
         process.wait()
-
-    def resume(self, command: list[str]) -> None:
-        """Run the command again, without the minute until the killed client's lock ends by itself."""
-        released = self.cli("unlock", "--force", "--yes")
-        assert released.status in (Exit.OK, Exit.UNREACHABLE), released.err  # an empty project has no database to lock
-        self.run(command)
 
     def make_a_mess(self) -> None:
         """Two services schedule, and a stale build that schedules waits to start."""
@@ -169,7 +162,7 @@ def test_a_client_killed_at_any_call_leaves_one_daemon_and_can_go_on(tmp_path: P
         for moment in MOMENTS:
             with world(tmp_path / f"{number}-{moment}", transition) as one:
                 one.kill_at(transition.command, field, calls[:number].count(field), moment)
-                one.resume(transition.command)
+                one.run(transition.command)
                 one.run(["plan", transition.after, "--no-save"])
                 one.assert_daemons_never_met()
     print(f"{transition}: {len(calls)} mutating calls, {2 * len(calls)} kills, 0 overlaps, goal reached each time")
@@ -188,6 +181,6 @@ def test_from_a_mess_a_killed_client_never_brings_the_mess_back(tmp_path: Path) 
             with world(tmp_path / f"{number}-{moment}", transition) as one:
                 one.make_a_mess()
                 one.kill_at(transition.command, field, calls[:number].count(field), moment)
-                one.resume(transition.command)
+                one.run(transition.command)
                 one.assert_daemons_never_met(once_clean=True)
     print(f"mess: {len(calls)} mutating calls, {2 * len(calls)} kills, the mess never came back")

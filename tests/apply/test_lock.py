@@ -189,3 +189,29 @@ def test_a_signal_gives_the_lock_back(db: Database, url: str, cli: Cli, number: 
             applying.kill()
             applying.wait()
     assert lock.read(db) is None
+
+
+def test_the_lock_of_an_apply_that_was_killed_here_is_taken_over_at_once(db: Database, url: str) -> None:
+    script = (
+        "import os, signal, runtime.db; from deploykit.commands import lock;"
+        f"db = runtime.db.connect({url!r}); assert lock.acquire(db, lock.whoami());"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
+    dead = lock.read(db)
+    assert dead is not None
+    assert dead.live
+
+    said: list[str] = []
+    with lock.held(url, report=said.append):
+        mine = lock.read(db)
+        assert mine is not None
+        assert mine.holder == lock.whoami()
+        assert mine.token == dead.token + 1
+    assert any("killed here" in line for line in said)
+
+
+def test_only_this_machines_processes_can_be_known_dead() -> None:
+    assert not lock.was_killed_here(lock.whoami())
+    assert not lock.was_killed_here("ada@laptop pid 999999999")
+    assert not lock.was_killed_here("ada@laptop pid 999999999 [000000000000]")
