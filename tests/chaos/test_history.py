@@ -24,9 +24,16 @@ GOOD = History(
     fires=(Fire("hourly", NOON, 1), Fire("hourly", ONE, 2)),
 )
 
+TOLD_B = (Execution("begin", "b", 2, 11), Execution("told", "b", 2, 11))
+
 
 def test_a_good_history_gives_no_complaint() -> None:
     assert complaints(GOOD) == []
+
+
+def test_a_job_may_be_told_to_end_in_the_moment_after_its_own_transaction_completed_it() -> None:
+    told = (Execution("begin", "a", 1, 10), Execution("told", "a", 1, 10), *GOOD.executions[2:])
+    assert complaints(replace(GOOD, executions=told)) == []
 
 
 @pytest.mark.parametrize(
@@ -37,6 +44,7 @@ def test_a_good_history_gives_no_complaint() -> None:
         ({"executions": (*GOOD.executions, Execution("begin", "a", 1, 11))}, "job a attempt 1 was begun 2 times"),
         ({"executions": (*GOOD.executions, Execution("begin", "a", 2, 11))}, "ended in attempt 1, but was begun 2"),
         ({"executions": GOOD.executions[:2]}, "job b is completed and never ran"),
+        ({"executions": (*GOOD.executions[:2], *TOLD_B)}, "job b is completed and never ran"),
         ({"effects": ("a", "a")}, "job a (COMPLETED) has 2 effects instead of 1"),
         ({"effects": ()}, "job a (COMPLETED) has 0 effects instead of 1"),
         ({"due_times": (*GOOD.due_times, ("hourly", NOON))}, "became 2 jobs at 2026-03-01T12"),
