@@ -69,7 +69,7 @@ def command(
             planned = plan(wanted, railway, secret=secret, remove=remove, report=context.progress)
             _show(context, planned)
             changes, key = [_entry(change) for change in planned.plan.changes], planned.key
-            reviewed = {service: before for service, (before, _) in planned.plan.drift.items()}
+            reviewed = dict(planned.plan.drift)
             empty = planned.plan.empty
         _check_destructive(changes, allow_destructive)
         if not empty:

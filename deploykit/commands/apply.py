@@ -28,7 +28,7 @@ from deploykit.planning.snapshot import LiveService, Snapshot
 from deploykit.planning.view import observation, target
 from deploykit.profile.schema import Profile
 from deploykit.railway import execute, snapshot as reading
-from deploykit.railway.answers import BusyError, OutcomeUnknownError
+from deploykit.railway.answers import BusyError, OutcomeUnknownError, mask
 from deploykit.railway.client import Railway
 from runtime import heartbeats
 from runtime.db import DatabaseError, SchemaError
@@ -227,8 +227,6 @@ def _failed(run: _Run, live: Snapshot) -> dict[str, str]:
 
 
 def _last_words(run: _Run, deployment: str) -> str:
-    from deploykit.railway.answers import mask
-
     lines: list[str] = []
     for operation, field_name in (("Logs", "deploymentLogs"), ("BuildLogs", "buildLogs")):
         with suppress(DeploykitError):

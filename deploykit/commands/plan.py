@@ -67,7 +67,6 @@ def plan(
             f"--secret-from-env {variable}; apply refuses before it touches anything"
         )
     key = secrets.token_bytes(16)
-    before = paper.drift(key, live)
     result = Plan(
         profile=profile.name,
         environment=live.environment_name,
@@ -82,7 +81,7 @@ def plan(
         connections=connections(profile),
         hazards=(*hazards, *paper.standing_hazards(profile, live, now)),
         api_requests=estimate_requests(len(steps)),
-        drift={name: (print_, "") for name, print_ in before.items()},
+        drift=paper.drift(key, live),
         blocked=blocked,
     )
     return Planned(result, live, key)
@@ -193,7 +192,7 @@ def save(path: Path, planned: Planned, *, profile_path: Path, remove: Iterable[s
         "made_at_epoch_seconds": int(time.time()),
         "expires_at_epoch_seconds": int(time.time()) + EXPIRES_SECONDS,
         "key": planned.key.hex(),
-        "drift": {name: before for name, (before, _) in planned.plan.drift.items()},
+        "drift": dict(planned.plan.drift),
         "remove": list(remove),
         "used": False,
     }

@@ -120,7 +120,7 @@ def _steps(
     applied = apply(
         profile,
         railway,
-        reviewed={service: before for service, (before, _) in planned.plan.drift.items()},
+        reviewed=planned.plan.drift,
         key=planned.key,
         secret=secret,
         database_url=database_url,

@@ -29,7 +29,11 @@ def peak(service: Service) -> int:
     """Connections of one service while it is deployed; 0 when it has no database."""
     if not service.is_app and POOL_SIZE not in service.env:
         return 0
-    size = service.value(POOL_SIZE) or ""
-    pool = int(size) if size.isdigit() else DEFAULT_POOL_SIZE
     alone = service.role == "daemon" and service.guard in ("volume", "recreate")
-    return pool * service.total_replicas * (1 if alone else DEPLOY_OVERLAP)
+    return pool(service) * service.total_replicas * (1 if alone else DEPLOY_OVERLAP)
+
+
+def pool(service: Service) -> int:
+    """Connections one process of the service may open: what it says, or what its client takes by default."""
+    size = service.value(POOL_SIZE) or ""
+    return int(size) if size.isdigit() else DEFAULT_POOL_SIZE

@@ -56,8 +56,8 @@ class Plan:
     connections: Connections
     hazards: tuple[str, ...]
     api_requests: int
-    drift: Mapping[str, tuple[str, str]]
-    """Service → keyed fingerprints of its live configuration before and after."""
+    drift: Mapping[str, str]
+    """Service → keyed fingerprint of its live configuration, as it was reviewed."""
     blocked: str | None = None
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -122,8 +123,6 @@ def _deployment(node: Mapping[str, Any]) -> LiveDeployment:
 
 
 def _with_variables(railway: Railway, deployment: LiveDeployment, known: Snapshots) -> LiveDeployment:
-    from dataclasses import replace
-
     if deployment.possibly is Possibly.GONE:
         return deployment
     if deployment.id not in known:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from deploykit.errors import Exit
+from deploykit.planning.connections import pool
 from deploykit.planning.snapshot import LiveDeployment, LiveService
 from deploykit.profile.schema import (
     DAEMON_FLAG,
@@ -660,12 +661,7 @@ def _connections(case: Case) -> Iterator[Check]:
 
 def planned_connections(profile: Profile) -> int:
     """How many connections all processes of the profile may open together, outside of a rollout."""
-    total = 0
-    for service in profile.services.values():
-        if service.is_app:
-            pool = service.value(POOL_SIZE)
-            total += service.total_replicas * (int(pool) if pool and pool.isdigit() else 10)
-    return total
+    return sum(service.total_replicas * pool(service) for service in profile.services.values() if service.is_app)
 
 
 def _logs(case: Case) -> Iterator[Check]:

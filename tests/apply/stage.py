@@ -45,7 +45,7 @@ class Stage:
     def apply(self, profile: Profile, remove: Iterable[str] = (), planned: Planned | None = None) -> ApplyResult:
         """Plan, unless a plan is given, and carry it out."""
         planned = planned or self.plan(profile, remove)
-        reviewed = {name: before for name, (before, _) in planned.plan.drift.items()}
+        reviewed = dict(planned.plan.drift)
         return apply(
             profile,
             self.railway,

@@ -138,7 +138,7 @@ class History(RuleBasedStateMachine):
             apply(
                 profile,
                 self.stage.railway,
-                reviewed={service: before for service, (before, _) in planned.plan.drift.items()},
+                reviewed=planned.plan.drift,
                 key=planned.key,
                 remove=remove,
                 stopping=stopping,
