@@ -24,6 +24,7 @@ from deploykit.planning import plan as paper
 from deploykit.planning.change import Change, change_set
 from deploykit.planning.decide import Blocked, Configure, Decision, Delete, Deploy, Done, Stop, Wait, decide
 from deploykit.planning.diff import Values, deletion, missing_secrets
+from deploykit.planning.graph import volume_name
 from deploykit.planning.snapshot import LiveService, Snapshot
 from deploykit.planning.view import observation, target
 from deploykit.profile.schema import Profile
@@ -261,7 +262,7 @@ def _send(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) 
         case Configure(names, _):
             for name in names:
                 run.touched[name] = _ids(live.service(name))
-            wanted = {*names, *(f"{name}-data" for name in names)}
+            wanted = {*names, *_volumes(run.profile, names)}
             chosen = [change for change in changes if change.service in wanted]
             execute.apply_change_set(run.railway, change_set(chosen), live.etag, run.sleep)
         case Deploy(name, _):
@@ -278,6 +279,10 @@ def _send(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) 
         case Delete(name, _):
             deletions = change_set([deletion(name, f"service.{name}")])
             execute.apply_change_set(run.railway, deletions, live.etag, run.sleep)
+
+
+def _volumes(profile: Profile, names: Iterable[str]) -> set[str]:
+    return {volume_name(profile.services[name]) for name in names if name in profile.services}
 
 
 def _ids(service: LiveService | None) -> set[str]:

@@ -6,6 +6,7 @@ is carried over untouched (Railway IaC: diff rules).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -39,6 +40,15 @@ DEFAULTS: dict[str, Any] = {
     "multiRegionConfig": None,
 }
 """What Railway assumes for a deploy setting that is not stored (Railway API: EnvironmentConfig)."""
+
+MANAGED_SOURCE = ("repo", "image", "branch", "rootDirectory", "checkSuites")
+MANAGED_LIMITS = ("cpu", "memoryBytes")
+"""What of a source and of resource limits a profile can say. The rest is carried over as it is."""
+
+_WRITE_ONLY = frozenset({"registryCredentials"})
+"""Read as stars; sent back, the stars would replace what they stand for (Railway IaC: credentials)."""
+_TRANSIENT = frozenset({"commitSha"})
+_REFERENCE = re.compile(r"\$\{\{\s*([^{}]+?)\s*\}\}")
 
 _SOURCE_DEFAULTS: dict[str, Any] = {"branch": "main", "rootDirectory": "", "checkSuites": False}
 Values = Callable[[str, str], str | None]
@@ -150,7 +160,7 @@ def _variables(node: dict[str, Any], known: LiveService, secret: Values) -> Iter
             if given is None or (live is not None and live.value == given):
                 continue
             value = {"type": "literal", "value": given, "isSealed": True}
-        elif live is not None and live.value == stored(value):
+        elif live is not None and _same(live.value, stored(value)):
             continue
         path = f"resources.{address}.variables.{variable}"
         verb = "Set" if live is None else "Update"
@@ -181,22 +191,29 @@ def stored(value: Mapping[str, Any]) -> str:
     return str(value["value"])
 
 
+def _same(live: str | None, wanted: str) -> bool:
+    """Whether two values are one: blanks inside a reference mean nothing (Railway docs: variables)."""
+    return live is not None and (live == wanted or _tight(live) == _tight(wanted))
+
+
+def _tight(value: str) -> str:
+    return _REFERENCE.sub(r"${{\1}}", value)
+
+
 def _source(node: dict[str, Any], known: LiveService) -> Iterator[Change]:
     wanted = node.get("source")
     if wanted is None:
         return
     before = dict(known.config.get("source") or {})
     after = {key: value for key, value in wanted.items() if key != "type"}
-    names = {
-        key for key in ("repo", "image", "branch", "rootDirectory", "checkSuites") if key in before or key in after
-    }
+    names = {key for key in MANAGED_SOURCE if key in before or key in after}
     changed = [
         key
         for key in sorted(names)
         if (before.get(key) or _SOURCE_DEFAULTS.get(key)) != (after.get(key) or _SOURCE_DEFAULTS.get(key))
     ]
     if changed:
-        kept = {key: value for key, value in before.items() if key in ("autoUpdates", "upstreamUrl")}
+        kept = {key: value for key, value in before.items() if key not in (*MANAGED_SOURCE, *_TRANSIENT)}
         # Said aloud, since a server that merges would keep a repository beside an image.
         reset = {key: _SOURCE_DEFAULTS.get(key) for key in changed if key not in after}
         yield _field(node, "source", before, {**kept, **reset, **wanted}, changed)
@@ -209,11 +226,12 @@ def _deploy(node: dict[str, Any], known: LiveService) -> Iterator[Change]:
     changed = [key for key in DEFAULTS if have[key] != want[key]]
     if not changed:
         return
-    after = {**before, **{key: wanted.get(key, DEFAULTS[key]) for key in changed}}
+    kept = {key: value for key, value in before.items() if key not in _WRITE_ONLY}
+    after = {**kept, **{key: wanted.get(key, DEFAULTS[key]) for key in changed}}
     if "multiRegionConfig" in changed or "numReplicas" in changed:
         after.pop("numReplicas", None)
         after["multiRegionConfig"] = _regions(before, wanted)
-    if after.get("limitOverride"):
+    if "limitOverride" in changed:
         after["limitOverride"] = _limits(before, wanted)
     yield _field(node, "deploy", before, after, changed)
 
@@ -221,9 +239,11 @@ def _deploy(node: dict[str, Any], known: LiveService) -> Iterator[Change]:
 def _comparable(deploy: Mapping[str, Any]) -> dict[str, Any]:
     """Deploy settings with defaults filled in; replicas as one total unless regions are spread."""
     result = {key: deploy.get(key, default) for key, default in DEFAULTS.items()}
-    result = {key: DEFAULTS[key] if value is None else value for key, value in result.items()}
+    result = {key: DEFAULTS[key] if value in (None, "") else value for key, value in result.items()}
     command = result["preDeployCommand"]
     result["preDeployCommand"] = [command] if isinstance(command, str) else (command or None)
+    limits = (result["limitOverride"] or {}).get("containers") or {}
+    result["limitOverride"] = {key: limits[key] for key in MANAGED_LIMITS if limits.get(key) is not None}
     regions = {
         region: entry["numReplicas"]
         for region, entry in (deploy.get("multiRegionConfig") or {}).items()
@@ -238,11 +258,16 @@ def _comparable(deploy: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _limits(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The complete limits: wanted ones, and null for those that go."""
-    live = (before.get("limitOverride") or {}).get("containers") or {}
-    containers = wanted["limitOverride"]["containers"]
-    return {"containers": {**{name: None for name in live if name not in containers}, **containers}}
+def _limits(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The complete limits: wanted ones, null for those that go, and what no profile can say as it is."""
+    live = before.get("limitOverride") or {}
+    had = live.get("containers") or {}
+    kept = {name: value for name, value in had.items() if name not in MANAGED_LIMITS}
+    containers = (wanted.get("limitOverride") or {}).get("containers") or {}
+    if not containers and not kept:
+        return None
+    gone = {name: None for name in MANAGED_LIMITS if name in had and name not in containers}
+    return {**live, "containers": {**kept, **gone, **containers}}
 
 
 def _regions(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -255,7 +280,8 @@ def _regions(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, 
         regions = {region: {"numReplicas": count}} if region else None
     if regions is None:
         return None
-    return {**{region: None for region in live if region not in regions}, **regions}
+    complete = {region: {**(live.get(region) or {}), **settings} for region, settings in regions.items()}
+    return {**{region: None for region in live if region not in regions}, **complete}
 
 
 def _attachments(node: dict[str, Any], known: LiveService, live: Snapshot) -> Iterator[Change]:
@@ -267,9 +293,15 @@ def _attachments(node: dict[str, Any], known: LiveService, live: Snapshot) -> It
         if entry
     }
     if before != wanted:
+        backups = {
+            names.get(key, key): {"backupSchedules": entry["backupSchedules"]}
+            for key, entry in (known.config.get("volumeMounts") or {}).items()
+            if entry and entry.get("backupSchedules")
+        }
+        after = {name: {**backups.get(name, {}), **entry} for name, entry in wanted.items()}
         detached = [name for name in before if name not in wanted]
         changed = sorted({*before, *wanted} - {name for name in before if before[name] == wanted.get(name)})
-        yield _field(node, "volumeAttachments", before or None, wanted, changed, destructive=bool(detached))
+        yield _field(node, "volumeAttachments", before or None, after, changed, destructive=bool(detached))
 
 
 def _field(

@@ -49,7 +49,8 @@ def address(profile: Profile, name: str) -> str:
 
 def volume_name(service: Service) -> str:
     """The name of the volume that guards or serves a service."""
-    return f"{service.name}-data"
+    named = service.volume.name if service.volume else None
+    return named or f"{service.name}-data"
 
 
 def _is_database(service: Service) -> bool:
@@ -152,7 +153,7 @@ def _limits(service: Service) -> dict[str, Any] | None:
     if service.limits.vcpu is not None:
         containers["cpu"] = service.limits.vcpu
     if service.limits.memory_mb is not None:
-        containers["memoryBytes"] = int(service.limits.memory_mb * 1_000_000)
+        containers["memoryBytes"] = round(service.limits.memory_mb * 1_000_000)
     return {"containers": containers} if containers else None
 
 

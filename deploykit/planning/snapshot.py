@@ -76,16 +76,20 @@ class LiveDeployment:
 
 @dataclass(frozen=True, slots=True)
 class LiveVariable:
-    """A variable of a service: ``value`` is unrendered, None when sealed or masked."""
+    """A variable of a service: ``value`` is unrendered, None when sealed or masked.
+
+    ``notes`` names what else is stored with it: a description, a generator …
+    """
 
     name: str
     value: str | None = None
     sealed: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LiveVolume:
-    """A volume as mounted in this environment."""
+    """A volume as mounted in this environment; ``config`` is its raw entry in Railway's EnvironmentConfig."""
 
     id: str
     name: str
@@ -93,6 +97,7 @@ class LiveVolume:
     mount: str | None
     size_mb: int | None = None
     region: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,8 @@ class Snapshot:
     read_at: datetime | None = None
     masked: bool = False
     """Whether Railway withheld variable values."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """What else Railway's EnvironmentConfig holds: neither services, nor volumes, nor shared variables."""
 
     def service(self, name: str) -> LiveService | None:
         """The service of that name, or None."""

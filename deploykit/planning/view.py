@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from deploykit.planning.change import Change
+from deploykit.planning.graph import volume_name
 from deploykit.planning.observation import Deployed, Observation, Phase, Seen, Target, Wanted
 from deploykit.planning.snapshot import LiveDeployment, LiveService, Possibly, Snapshot
 from deploykit.profile.schema import DAEMON_FLAG, WORKER_FLAG, Profile, Service
@@ -59,7 +60,7 @@ def observation(
 ) -> Observation:
     """The environment as `decide` sees it. ``changes`` are what `diff` found; ``beats`` None when not read."""
     changed = {change.service for change in changes if change.wire and change.kind != "resource.delete"}
-    volumes = {f"{name}-data": name for name in profile.services}
+    volumes = {volume_name(service): name for name, service in profile.services.items()}
     changed = {volumes.get(name, name) for name in changed}
     databases = {one.name for one in target(profile).services if one.is_database}
     seen = tuple(_seen(profile, one, one.name not in changed, databases) for one in live.services)

@@ -99,6 +99,8 @@ class Volume(_Model):
     """A volume: also the only lock Railway itself offers (Railway docs: volumes reference)."""
 
     mount: Annotated[StrictStr, Field(pattern=r"^/")]
+    name: Text | None = None
+    """Its name on Railway; SERVICE-data when nothing is said."""
     size_mb: Annotated[StrictInt, Field(ge=1, le=5_000_000)] | None = None
 
 

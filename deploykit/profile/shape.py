@@ -56,7 +56,7 @@ _seconds = _whole(0, 2_678_400)
 _count = _whole(0, 100_000_000)
 _resources = _record(memory_mb=_number, vcpu=_number)
 _source_keys = _record(repo=_text, branch=_text, image=_text, root=_text)
-_volume_keys = _record(mount=_path, size_mb=_whole(1, 5_000_000))
+_volume_keys = _record(mount=_path, name=_text, size_mb=_whole(1, 5_000_000))
 
 
 def _source(value: Any) -> bool:

@@ -24,6 +24,9 @@ from deploykit.railway.client import Railway
 KEPT_GONE = 3
 """How many ended deployments of a service are kept: enough to see a rollback or a crash."""
 
+_APART = frozenset({"services", "volumes", "sharedVariables"})
+"""Parts of the config that the snapshot holds in a form of their own."""
+
 Snapshots = dict[str, Mapping[str, str]]
 """Variables by deployment id. A deployment's variables never change, so each is asked for once."""
 
@@ -47,13 +50,17 @@ def read(railway: Railway, known: Snapshots | None = None) -> Snapshot:
     instances = {node["serviceId"]: node for node in _nodes(environment["serviceInstances"])}
     names = {node["id"]: node["name"] for node in _nodes(answer["project"]["services"])}
     volume_names = {node["id"]: node["name"] for node in _nodes(answer["project"]["volumes"])}
-    volumes = tuple(_volume(node, volume_names) for node in _nodes(environment["volumeInstances"]))
+    settings = config.get("volumes") or {}
+    volumes = tuple(
+        _volume(node, volume_names, settings.get(node["volumeId"]) or {})
+        for node in _nodes(environment["volumeInstances"])
+    )
     services = tuple(
         _service(service_id, node, config, sealed, deployments)
         for service_id, node in sorted(instances.items(), key=lambda item: item[1]["serviceName"])
     )
     shared = {
-        name: LiveVariable(name, (entry or {}).get("value"), bool((entry or {}).get("isSealed")))
+        name: _variable(name, entry or {}, sealed=False)
         for name, entry in (config.get("sharedVariables") or {}).items()
     }
     _remember_secrets(railway, services, shared.values())
@@ -70,6 +77,7 @@ def read(railway: Railway, known: Snapshots | None = None) -> Snapshot:
         services_elsewhere=tuple(sorted(name for key, name in names.items() if key not in instances)),
         read_at=datetime.now(UTC),
         masked=masked,
+        config={key: value for key, value in config.items() if key not in _APART},
     )
 
 
@@ -147,7 +155,7 @@ def _service(
 ) -> LiveService:
     own = dict((config.get("services") or {}).get(service_id) or {})
     variables = {
-        name: LiveVariable(name, entry.get("value"), bool(entry.get("isSealed")) or (service_id, name) in sealed)
+        name: _variable(name, entry, (service_id, name) in sealed)
         for name, entry in (own.pop("variables", None) or {}).items()
         if entry is not None
     }
@@ -163,10 +171,17 @@ def _service(
     )
 
 
-def _volume(node: Mapping[str, Any], names: Mapping[str, str]) -> LiveVolume:
+def _variable(name: str, entry: Mapping[str, Any], sealed: bool) -> LiveVariable:
+    notes = tuple(
+        key for key, value in entry.items() if key not in ("value", "isSealed") and value not in (None, False)
+    )
+    return LiveVariable(name, entry.get("value"), bool(entry.get("isSealed")) or sealed, notes)
+
+
+def _volume(node: Mapping[str, Any], names: Mapping[str, str], config: Mapping[str, Any]) -> LiveVolume:
     name = (node.get("volume") or {}).get("name") or names.get(node["volumeId"]) or node["volumeId"]
     return LiveVolume(
-        node["volumeId"], name, node["serviceId"], node["mountPath"], node.get("sizeMB"), node.get("region")
+        node["volumeId"], name, node["serviceId"], node["mountPath"], node.get("sizeMB"), node.get("region"), config
     )
 
 

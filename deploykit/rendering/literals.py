@@ -9,28 +9,16 @@ import html
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from deploykit.sources.quoting import comment as comment, quoted, yaml as yaml
 
 _UNQUOTED_ENV = re.compile(r"[A-Za-z0-9_./:@%+,=?&~^{}$-]*\Z")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>&|~$#])")
 _XML_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _MERMAID_SAFE = re.compile(r"[A-Za-z0-9 .,/_-]")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-
-
-def _quoted(text: str, astral: Callable[[int], str]) -> str:
-    """A double-quoted string with JSON's escapes; ``astral`` writes what lies beyond U+FFFF and cannot be printed."""
-    escaped = json.dumps(text, ensure_ascii=False)
-    return "".join(c if c.isprintable() else _escape(ord(c), astral) for c in escaped)
-
-
-def _escape(code: int, astral: Callable[[int], str]) -> str:
-    return f"\\u{code:04x}" if code <= 0xFFFF else astral(code)
-
-
-def _wide(code: int) -> str:
-    return f"\\U{code:08x}"
 
 
 def _braced(code: int) -> str:
@@ -40,7 +28,7 @@ def _braced(code: int) -> str:
 def python(value: Any) -> str:
     """A Python expression for plain data: text, numbers, booleans, None, lists, maps."""
     if isinstance(value, str):
-        return _quoted(value, _wide)
+        return quoted(value)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{python(key)}: {python(item)}" for key, item in value.items()) + "}"
     if isinstance(value, Sequence):
@@ -51,7 +39,7 @@ def python(value: Any) -> str:
 def typescript(value: Any) -> str:
     """A TypeScript expression for plain data."""
     if isinstance(value, str):
-        return _quoted(value, _braced)
+        return quoted(value, _braced)
     if isinstance(value, Mapping):
         pairs = ", ".join(f"{typescript_key(key)}: {typescript(item)}" for key, item in value.items())
         return f"{{ {pairs} }}" if pairs else "{}"
@@ -70,22 +58,11 @@ def typescript_key(name: str) -> str:
 def toml(value: Any) -> str:
     """A TOML value: text, whole number, boolean, list, or inline table."""
     if isinstance(value, str):
-        return _quoted(value, _wide)
+        return quoted(value)
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{toml(key)} = {toml(item)}" for key, item in value.items()) + " }"
     if isinstance(value, Sequence):
         return "[" + ", ".join(toml(item) for item in value) + "]"
-    return json.dumps(value)
-
-
-def yaml(value: Any) -> str:
-    """A YAML flow value; text is always quoted, so that no reader takes it for anything else."""
-    if isinstance(value, str):
-        return _quoted(value, _wide)
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{yaml(key)}: {yaml(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, Sequence):
-        return "[" + ", ".join(yaml(item) for item in value) + "]"
     return json.dumps(value)
 
 
@@ -101,11 +78,6 @@ def env(value: str) -> str:
         return f"'{value}'"
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
     return f'"{escaped}"'
-
-
-def comment(text: str) -> str:
-    """Text on one line, for a comment in any of the languages above."""
-    return "".join(c if c.isprintable() else " " for c in text).replace("*/", "* /").strip()
 
 
 def xml(text: str) -> str:

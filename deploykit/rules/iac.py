@@ -8,10 +8,11 @@ from datetime import date
 from itertools import pairwise
 
 from deploykit.findings import Edit, Place, Severity
-from deploykit.rules import _commands, _secrets
+from deploykit.rules import _commands
 from deploykit.rules._read_files import is_rendered
 from deploykit.rules._rule import Example, Report, files, profile, rule
 from deploykit.rules._subjects import IAC, Repository, Service, System, Variables, fix, related
+from deploykit.sources import secrets
 from deploykit.sources.text import Text, edit
 from deploykit.sources.yaml import Scalar
 
@@ -233,7 +234,7 @@ def secret_in_code(variables: Variables) -> Iterator[Report]:
     (DK406).
     """
     for variable in variables if variables.kind == IAC else ():
-        if not variable.literal or not _secrets.looks_secret(variable.name, variable.text):
+        if not variable.literal or not secrets.looks_secret(variable.name, variable.text):
             continue
         yield Report(
             variable.place,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from deploykit.findings import Edit, Fix, Place, Severity
-from deploykit.rules import _commands, _known, _secrets
+from deploykit.rules import _commands, _known
 from deploykit.rules._known import FLAGS, INTERVALS
 from deploykit.rules._rule import Report, files, profile, rule
 from deploykit.rules._subjects import (
@@ -24,7 +24,7 @@ from deploykit.rules._subjects import (
     fix,
     related,
 )
-from deploykit.sources import source
+from deploykit.sources import secrets, source
 from deploykit.sources.pattern import pattern
 from deploykit.sources.text import edit
 from deploykit.sources.yaml import Mapping, Scalar
@@ -71,7 +71,7 @@ def flag_that_is_no_boolean(variables: Variables) -> Iterator[Report]:
         variable = variables.get(name)
         if variable is None or not variable.literal or variable.text in ("true", "false"):
             continue
-        if _secrets.is_placeholder(variable.text):
+        if secrets.is_placeholder(variable.text):
             continue
         truth = _known.truth(_INVISIBLE.sub("", variable.text))
         meant = None if truth is None else "true" if truth else "false"
@@ -130,7 +130,7 @@ def stray_characters(variables: Variables) -> Iterator[Report]:
         if what is None or not clean:
             continue
         # A fix is printed: it must not carry a secret.
-        hidden = _secrets.looks_secret(variable.name, clean)
+        hidden = secrets.looks_secret(variable.name, clean)
         simple = not hidden and not any(character in clean for character in "\"'\\`#$")
         yield Report(
             variable.place,
@@ -288,7 +288,7 @@ def _needed_by_source(service: Service) -> Iterator[Report]:
         yield Report(
             service.missing,
             f"`{service.name}` has no {name}, which {path} cannot do without",
-            f"add `{name}: !secret` and set the value in Railway" if _secrets.secret_name(name) else f"add `{name}`",
+            f"add `{name}: !secret` and set the value in Railway" if secrets.secret_name(name) else f"add `{name}`",
             service=service.name,
             variable=name,
         )
@@ -427,10 +427,10 @@ def secret_in_a_file(variables: Variables) -> Iterator[Report]:
     if variables.laptop or not variables.tracked:
         return
     for variable in variables:
-        kind = _secrets.looks_secret(variable.name, variable.text) if variable.readable and variable.text else None
+        kind = secrets.looks_secret(variable.name, variable.text) if variable.readable and variable.text else None
         if kind is None or (
             variables.kind in (ENV, DOCKER)
-            and _secrets.is_sample(variable.text, example=variables.example, build=variables.kind == DOCKER)
+            and secrets.is_sample(variable.text, example=variables.example, build=variables.kind == DOCKER)
         ):
             continue
         edits: tuple[Edit, ...] = ()
@@ -449,7 +449,7 @@ def secret_in_a_file(variables: Variables) -> Iterator[Report]:
     service = variables.service
     for name in ("start", "pre_deploy", "build") if service else ():
         text = service.text(name) if service else None
-        kind = _secrets.shape(text) if text else None
+        kind = secrets.shape(text) if text else None
         if service and kind:
             yield Report(
                 service.settings[name].value.place,
@@ -481,7 +481,7 @@ def placeholder_left_in(variables: Variables) -> Iterator[Report]:
     if variables.example:
         return
     for variable in variables:
-        if not variable.literal or not _secrets.is_placeholder(variable.text):
+        if not variable.literal or not secrets.is_placeholder(variable.text):
             continue
         if variables.kind == ENV and _POINTER.match(variable.text.strip()):
             continue
@@ -556,7 +556,7 @@ def ambiguous_line(file: EnvFile) -> Iterator[Report]:
         )
     for each in file.parsed.assignments:
         # A fix is printed: it must not carry a secret.
-        secret = _secrets.looks_secret(each.key, each.value)
+        secret = secrets.looks_secret(each.key, each.value)
         one_line = each.value_place.line == each.value_place.end_line
         quotable = one_line and not secret and '"' not in each.raw and "\\" not in each.raw
         quoted = fix("put it in quotes", [edit(each.value_place, f'"{each.value}"')]) if quotable else None
@@ -624,7 +624,7 @@ def not_production(variables: Variables) -> Iterator[Report]:
     if variables.kind not in (PROFILE, IAC, ENV):
         return
     word = variable.text.strip().lower()
-    if not word or _secrets.is_placeholder(variable.text):
+    if not word or secrets.is_placeholder(variable.text):
         return
     if variables.kind == PROFILE and not (variables.service and variables.service.is_app):
         return
@@ -668,7 +668,7 @@ def repeated_constant(system: System) -> Iterator[Report]:
         others = [app.env[variable.name] for app in apps[1:] if variable.name in app.env]
         if len(others) != len(apps) - 1 or any(not o.literal or o.text != variable.text for o in others):
             continue
-        if len({other.place for other in (variable, *others)}) == 1 or _secrets.looks_secret(
+        if len({other.place for other in (variable, *others)}) == 1 or secrets.looks_secret(
             variable.name, variable.text
         ):
             continue  # already written once, with an anchor
@@ -796,7 +796,7 @@ def env_against_profile(repository: Repository) -> Iterator[Report]:
         services = [s for s in (system.service(variables.name) for system in repository.systems) if s]
         for variable in variables:
             said = [service.env[variable.name] for service in services if variable.name in service.env]
-            if not said or not variable.literal or _secrets.is_placeholder(variable.text):
+            if not said or not variable.literal or secrets.is_placeholder(variable.text):
                 continue
             if any(not other.literal or _same(other.text, variable.text) for other in said):
                 continue

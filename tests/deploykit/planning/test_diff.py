@@ -250,3 +250,77 @@ def test_the_envelope_is_version_1_of_railways_change_set() -> None:
     assert [one["address"] for one in envelope["changes"]] == [
         node["address"] for node in graph(two_services())["resources"]
     ]
+
+
+# ---- what no profile can say ---------------------------------------------------------------------------------------
+
+
+def with_config(snapshot: Snapshot, name: str, **sections: dict[str, Any]) -> Snapshot:
+    """The snapshot with more in a service's stored configuration."""
+    old = service(snapshot, name)
+    config = {**old.config, **{key: {**old.config.get(key, {}), **more} for key, more in sections.items()}}
+    return with_service(snapshot, replace(old, config=config))
+
+
+def test_what_no_profile_can_say_is_no_difference() -> None:
+    wanted = profile(web={"limits": {"memory_mb": 512}})
+    limits = {"containers": {"memoryBytes": 512_000_000, "diskBytes": 1_000_000_000}}
+    stored = with_config(live(wanted), "web", deploy={"limitOverride": limits, "runtime": "LEGACY"})
+    assert diff(wanted, stored) == []
+
+
+def test_a_changed_setting_carries_over_what_no_profile_can_say() -> None:
+    before, after = profile(web={"limits": {"memory_mb": 512}}), profile(web={"limits": {"vcpu": 1}, "replicas": 2})
+    more = {
+        "limitOverride": {"containers": {"memoryBytes": 512_000_000, "diskBytes": 7}},
+        "multiRegionConfig": {"us-west2": {"numReplicas": 1, "stackerAssignment": "a"}},
+        "ipv6EgressEnabled": True,
+        "notYetKnown": 1,
+    }
+    (change,) = diff(after, with_config(live(before), "web", deploy=more))
+    wire = change.wire["after"]
+    assert wire["limitOverride"] == {"containers": {"diskBytes": 7, "memoryBytes": None, "cpu": 1}}
+    assert wire["multiRegionConfig"] == {"us-west2": {"numReplicas": 2, "stackerAssignment": "a"}}
+    assert (wire["ipv6EgressEnabled"], wire["notYetKnown"]) == (True, 1)
+
+
+def test_credentials_are_never_sent_back_as_the_stars_they_are_read_as() -> None:
+    stars = {"registryCredentials": {"username": "*****", "password": "*****"}}
+    (change,) = diff(profile(web={"healthcheck": "/new"}), with_config(live(profile(web={})), "web", deploy=stars))
+    assert "registryCredentials" not in change.wire["after"]
+
+
+def test_another_branch_carries_over_the_rest_of_the_source() -> None:
+    more = {"autoUpdates": {"type": "minor"}, "notYetKnown": 1, "commitSha": "abc"}
+    wanted = profile(web={"source": {"repo": "owner/app", "branch": "next"}})
+    (change,) = diff(wanted, with_config(live(profile(web={})), "web", source=more))
+    wire = change.wire["after"]
+    assert (wire["branch"], wire["autoUpdates"], wire["notYetKnown"]) == ("next", {"type": "minor"}, 1)
+    assert "commitSha" not in wire
+
+
+def test_a_moved_mount_keeps_its_backups() -> None:
+    before, after = (profile(web={"volume": {"mount": mount}}) for mount in ("/data", "/other"))
+    mounts = {"web-data": {"mountPath": "/data", "backupSchedules": ["DAILY"]}}
+    (change,) = diff(after, with_config(live(before), "web", volumeMounts=mounts))
+    wire = {"web-data": {"volume": "volume.web-data", "mountPath": "/other", "backupSchedules": ["DAILY"]}}
+    assert change.wire["after"] == wire
+
+
+def test_a_volume_is_found_by_the_name_that_the_profile_gives_it() -> None:
+    named = profile(web={"volume": {"mount": "/data", "name": "uploads"}})
+    assert diff(named, live(named)) == []
+    renamed = profile(web={"volume": {"mount": "/data"}})
+    assert [change.destructive for change in diff(renamed, live(named))] == [False, True]
+
+
+@pytest.mark.parametrize("size_bytes", [536_870_912, 261_095_424, 123_456_789])
+def test_a_limit_in_bytes_survives_the_way_through_megabytes(size_bytes: int) -> None:
+    wanted = profile(web={"limits": {"memory_mb": size_bytes / 1_000_000}})
+    (web,) = (node for node in graph(wanted)["resources"] if node["name"] == "web")
+    assert web["deploy"]["limitOverride"]["containers"]["memoryBytes"] == size_bytes
+
+
+def test_blanks_inside_a_reference_mean_nothing() -> None:
+    wanted = profile(web={"env": {"URL": "${{MySQL.MYSQL_URL}}"}})
+    assert diff(wanted, changed(live(wanted), "web", URL="${{ MySQL.MYSQL_URL }}")) == []
