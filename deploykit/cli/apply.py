@@ -48,6 +48,7 @@ def command(
     patience: float,
 ) -> None:
     """Carry out the saved plan exactly as reviewed; with PROFILE, plan and apply in one go. Waits for health."""
+    named = remove  # what the operator typed; a saved plan brings its own list of what goes
     plan_path = _plan_path(context, what)
     saved: dict[str, Any] | None = read_saved(plan_path) if plan_path else None
     name = str(saved["profile_path"]) if saved else str(what)
@@ -73,7 +74,7 @@ def command(
             empty = planned.plan.empty
         _check_destructive(changes, allow_destructive)
         if not empty:
-            _confirm(context, changes, yes=yes, names=remove if not saved else (), allowed=allow_destructive)
+            _confirm(context, changes, yes=yes, names=named, allowed=allow_destructive)
         if saved and plan_path:
             mark_used(plan_path, saved)
         with _interruptible(context) as asked:
@@ -142,10 +143,11 @@ def _confirm(
     deleted = [
         change["summary"].removeprefix("delete service ") for change in changes if change["kind"] == "resource.delete"
     ]
-    if deleted and not (allowed and set(deleted) <= set(names) and yes):
-        context.confirm(f"This deletes {', '.join(deleted)}.", yes=False, typed=deleted[0])
-        return
-    context.confirm("Apply this plan?", yes=yes)
+    untyped = [name for name in deleted if not (allowed and yes and name in names)]
+    for name in untyped:
+        context.confirm(f"This deletes {name}.", yes=False, typed=name)
+    if not untyped:
+        context.confirm("Apply this plan?", yes=yes)
 
 
 def _show(context: Context, planned: Planned) -> None:
@@ -184,6 +186,7 @@ def _tell(context: Context, result: ApplyResult) -> None:
                 "schema": "deploykit.apply/1",
                 "profile": result.profile,
                 "actions": list(result.actions),
+                "notes": list(result.notes),
                 "seconds": round(result.seconds, 1),
                 "api_requests": result.api_requests,
                 "heartbeats_read": result.heartbeats_read,
@@ -194,6 +197,7 @@ def _tell(context: Context, result: ApplyResult) -> None:
         apply_text(
             result.profile,
             result.actions,
+            result.notes,
             seconds=result.seconds,
             requests=result.api_requests,
             heartbeats_read=result.heartbeats_read,

@@ -11,18 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import runtime.db
-from deploykit.commands.plan import (
-    AUTODEPLOY,
-    Report,
-    autodeploy_changes,
-    check_environment,
-    found_changes,
-    write_private,
-)
+from deploykit.commands.plan import Report, check_environment, found_changes, write_private
 from deploykit.errors import ConfigurationError, DeploykitError, PartialApplyError, StalePlanError, UnreachableError
 from deploykit.planning import plan as paper
 from deploykit.planning.change import Change, change_set
-from deploykit.planning.decide import Blocked, Configure, Decision, Delete, Deploy, Done, Stop, Wait, decide
+from deploykit.planning.decide import Adjust, Blocked, Configure, Decision, Delete, Deploy, Done, Stop, Wait, decide
 from deploykit.planning.diff import Values, deletion, missing_secrets
 from deploykit.planning.graph import volume_name
 from deploykit.planning.snapshot import LiveService, Snapshot
@@ -51,10 +44,11 @@ class InterruptedApplyError(KeyboardInterrupt):
 
 @dataclass(frozen=True, slots=True)
 class ApplyResult:
-    """What apply did: the actions in order, and what is live now."""
+    """What apply did: the actions in order, what is left for a person to do, and what is live now."""
 
     profile: str
     actions: tuple[str, ...]
+    notes: tuple[str, ...]
     live: Snapshot
     api_requests: int
     seconds: float
@@ -76,6 +70,7 @@ class _Run:
     stopping: Callable[[], bool]
     sleep: Callable[[float], None]
     actions: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     known: reading.Snapshots = field(default_factory=dict)
     touched: dict[str, set[str]] = field(default_factory=dict)
     previewed: tuple[str, list[Change]] | None = None
@@ -116,7 +111,9 @@ def apply(
             f"{error.message} — done so far: {done}", where=error.where, hint=error.hint or "run the same command again"
         ) from error
     seconds = time.monotonic() - started
-    return ApplyResult(profile.name, tuple(run.actions), live, railway.requests, seconds, run.heartbeats_read)
+    return ApplyResult(
+        profile.name, tuple(run.actions), tuple(run.notes), live, railway.requests, seconds, run.heartbeats_read
+    )
 
 
 def _until_done(run: _Run, patience_seconds: float) -> Snapshot:
@@ -131,7 +128,6 @@ def _until_done(run: _Run, patience_seconds: float) -> Snapshot:
         now = observation(run.profile, live, changes, _beats(run), _failed(run, live))
         decision = decide(now, goal)
         if isinstance(decision, Done):
-            _finish(run, live)
             return live
         if isinstance(decision, Blocked):
             raise DeploykitError(decision.why, where=decision.service, hint=decision.cure)
@@ -175,20 +171,31 @@ def _changes(run: _Run, live: Snapshot) -> list[Change]:
 
 def _check_drift(run: _Run, live: Snapshot, changes: list[Change]) -> None:
     """Everything is as it was reviewed, or already as it is wanted. Raises StalePlanError."""
-    differing = {change.service for change in changes}
+    differing = {change.service for change in changes if change.wire}
     wanted = {one.name for one in target(run.profile).services}
     prints = paper.drift(run.key, live)
-    moved = [
-        f"{name or 'shared variables'} ({'changed' if name in run.reviewed else 'new'})"
+    moved = {
+        name: "changed" if name in run.reviewed else "new"
         for name, print_ in prints.items()
         if run.reviewed.get(name) != print_ and not (name in wanted and name not in differing)
-    ]
-    moved += [f"{name} (deleted)" for name in run.reviewed if name not in prints and name not in run.remove]
+    }
+    moved |= {name: "deleted" for name in run.reviewed if name not in prints and name not in run.remove}
     if moved:
+        authors = _authors(run, live)
+        told = [f"{name or 'shared variables'} ({how}{authors.get(name, '')})" for name, how in sorted(moved.items())]
         raise StalePlanError(
-            f"moved since the plan was reviewed: {', '.join(sorted(moved))}",
+            f"moved since the plan was reviewed: {', '.join(told)}",
             hint="run `deploykit plan` again and look at the difference",
         )
+
+
+def _authors(run: _Run, live: Snapshot) -> dict[str, str]:
+    """Who committed last to each service, in words; empty where Railway does not tell (variables set one by one)."""
+    with suppress(DeploykitError):
+        answer = run.railway.run("RecentPatches", environmentId=run.railway.environment_id)
+        patches = reading.commits(answer, live)
+        return {name: mask(words, tuple(run.railway.secrets)) for name, words in patches.items()}
+    return {}
 
 
 def _beats(run: _Run) -> list[heartbeats.Heartbeat] | None:
@@ -276,6 +283,15 @@ def _send(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) 
             execute.deploy(run.railway, service.id)
         case Stop(_, deployment, _):
             execute.remove_deployment(run.railway, deployment)
+        case Adjust(name, kind, _):
+            service = _service(live, name)
+            for change in changes:
+                if change.service == name and change.kind == kind:
+                    todo = execute.adjust(run.railway, service.id, change)
+                    if todo:
+                        run.report(todo)
+                        run.notes.append(todo)
+            run.previewed = None
         case Delete(name, _):
             deletions = change_set([deletion(name, f"service.{name}")])
             execute.apply_change_set(run.railway, deletions, live.etag, run.sleep)
@@ -304,18 +320,11 @@ def _words(decision: Decision) -> str:
             return f"deploy {name}: {why}"
         case Stop(name, _, why):
             return f"stop {name}: {why}"
+        case Adjust(name, kind, why):
+            return f"{paper.ADJUSTMENTS[kind]} {name}: {why}"
         case Delete(name, why):
             return f"delete {name}: {why}"
     return str(decision)
-
-
-def _finish(run: _Run, live: Snapshot) -> None:
-    """What no change set carries."""
-    for change in autodeploy_changes(run.profile, run.railway, live):
-        assert change.kind == AUTODEPLOY
-        run.report(change.summary)
-        execute.switch_autodeploy_off(run.railway, _service(live, change.service).id)
-        run.actions.append(change.summary)
 
 
 # ---- the record -----------------------------------------------------------------------------------------------------

@@ -17,20 +17,17 @@ from deploykit.planning import plan as paper
 from deploykit.planning.change import Change, change_set
 from deploykit.planning.connections import connections
 from deploykit.planning.cost import cost, cost_now, total
-from deploykit.planning.diff import Values, deletion, diff, missing_secrets
+from deploykit.planning.diff import Values, autodeploy, deletion, diff, missing_secrets
 from deploykit.planning.plan import Plan
-from deploykit.planning.snapshot import Snapshot
+from deploykit.planning.snapshot import LiveService, Snapshot
 from deploykit.planning.view import observation, target
-from deploykit.profile.schema import Profile, Secret
+from deploykit.profile.schema import Profile, Secret, Service
 from deploykit.railway import snapshot as reading
 from deploykit.railway.client import Railway
 
 Report = Callable[[str], None]
 EXPIRES_SECONDS = 24 * 3600
 SCHEMA = "deploykit.plan/1"
-
-AUTODEPLOY = "autodeploy.off"
-"""The kind of a change that goes through its own mutation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,6 @@ def plan(
     check_environment(profile, live)
     remove = check_removals(profile, live, remove)
     changes = found_changes(profile, railway, live, secret)
-    changes += autodeploy_changes(profile, railway, live)
     changes += [deletion(name, f"service.{name}") for name in remove]
     now = observation(profile, live, changes)
     steps, hazards, blocked = paper.on_paper(now, target(profile, remove))
@@ -90,8 +86,12 @@ def plan(
 def found_changes(profile: Profile, railway: Railway, live: Snapshot, secret: Values) -> list[Change]:
     """The differences, those dropped that Railway itself calls none: it compares values we may not read."""
     changes = diff(profile, live, secret)
-    if not changes:
-        return changes
+    if any(change.wire for change in changes):
+        changes = _previewed(railway, changes)
+    return changes + autodeploy_changes(profile, railway, live)
+
+
+def _previewed(railway: Railway, changes: list[Change]) -> list[Change]:
     answer = railway.run("PreviewChangeSet", environmentId=railway.environment_id, input=change_set(changes))[
         "environmentPreviewChangeSet"
     ]
@@ -102,28 +102,33 @@ def found_changes(profile: Profile, railway: Railway, live: Snapshot, secret: Va
                 hint="change the profile accordingly",
             )  # fmt: skip
     kept = {(one.get("kind"), one.get("path")) for one in (answer["changeSet"] or {}).get("changes") or []}
-    return [change for change in changes if (change.kind, change.path) in kept]
+    return [change for change in changes if not change.wire or (change.kind, change.path) in kept]
 
 
 def autodeploy_changes(profile: Profile, railway: Railway, live: Snapshot) -> list[Change]:
-    """Push-to-deploy that the profile wants off: no change set carries it (Railway API: auto deploy)."""
+    """Push-to-deploy that stands otherwise than the profile says: no change set carries it (Railway API: auto deploy).
+
+    Only a profile that says so aloud is worth a request for each of its services.
+    """
     changes = []
     for service in profile.services.values():
-        known = live.service(service.name)
-        if service.autodeploy != "off" or known is None:
+        if service.source is None or service.source.repo is None or "autodeploy" not in service.model_fields_set:
             continue
-        status = railway.run(
-            "AutodeployStatus",
-            projectId=railway.project_id,
-            environmentId=railway.environment_id,
-            serviceId=known.id,
-        )["serviceInstanceAutoDeployStatus"]
-        if status["enabled"]:
-            path = f"resources.service.{service.name}.autodeploy"
-            changes.append(
-                Change(f"service.{service.name}", AUTODEPLOY, path, f"switch off deploys on push of {service.name}")
-            )
-    return changes
+        known = live.service(service.name)
+        enabled = service.autodeploy != "after_ci" and (known is None or _pushes_deploy(railway, known, service))
+        changes.append(autodeploy(service, enabled))
+    return [change for change in changes if change is not None]
+
+
+def _pushes_deploy(railway: Railway, known: LiveService, service: Service) -> bool:
+    """Whether a push deploys the service now; as wanted where Railway has no repository to switch."""
+    status = railway.run(
+        "AutodeployStatus",
+        projectId=railway.project_id,
+        environmentId=railway.environment_id,
+        serviceId=known.id,
+    )["serviceInstanceAutoDeployStatus"]
+    return bool(status["enabled"]) if status["canEnable"] else service.autodeploy == "on_push"
 
 
 def check_environment(profile: Profile, live: Snapshot) -> None:

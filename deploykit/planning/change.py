@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+AUTODEPLOY_OFF = "autodeploy.off"
+AUTODEPLOY_ON = "autodeploy.on"
+DOMAIN_CREATE = "domain.create"
+DOMAIN_UPDATE = "domain.update"
+"""Kinds that no change set carries: each goes through its own mutation, and none of them deploys."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change. ``wire`` is the change-set entry that carries it; it may hold values and is never printed.
 
+    ``own`` are the variables of the mutation that carries it instead, where no change set does.
     ``summary`` is for people and holds no value of a variable.
     """
 
@@ -19,6 +26,7 @@ class Change:
     summary: str
     destructive: bool = False
     wire: dict[str, Any] = field(default_factory=dict, repr=False)
+    own: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def service(self) -> str:

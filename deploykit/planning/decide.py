@@ -3,11 +3,13 @@
 Level-triggered: it looks only at what is, never at what was done, so that a crash at any moment costs nothing but the
 time to run the same command again. The order of the rules is the safety argument (docs/apply.md):
 
-1. the database exists and runs;
-2. a worker that is gained starts before one that is lost stops, unless two daemons are at large;
-3. every service that must not schedule is *configured* not to: any redeploy takes the configuration;
-4. every process that schedules elsewhere is **gone**, by Railway's word and by its heartbeat;
-5. only then is the daemon configured and started.
+1. nobody schedules whom the profile does not know, or nothing is touched until a person decides;
+2. pushes no longer deploy where the profile says so: a push is a deploy that nobody here orders;
+3. the database exists and runs;
+4. a worker that is gained starts before one that is lost stops, unless two daemons are at large;
+5. every service that must not schedule is *configured* not to: any redeploy takes the configuration;
+6. every process that schedules elsewhere is **gone**, by Railway's word and by its heartbeat;
+7. only then is the daemon configured and started.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from deploykit.planning.change import AUTODEPLOY_OFF
 from deploykit.planning.observation import Deployed, Observation, Phase, Seen, Target, Wanted
 
 
@@ -40,6 +43,15 @@ class Stop:
 
     service: str
     deployment: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adjust:
+    """Carry out the service's changes of one kind that no change set carries; nothing is deployed by it."""
+
+    service: str
+    kind: str
     why: str
 
 
@@ -73,7 +85,7 @@ class Done:
     """The target is reached."""
 
 
-Decision = Configure | Deploy | Stop | Delete | Wait | Blocked | Done
+Decision = Configure | Deploy | Stop | Adjust | Delete | Wait | Blocked | Done
 Rule = Callable[[Observation, Target], Iterator[Decision]]
 """Yields the decision it insists on, or nothing."""
 
@@ -93,6 +105,25 @@ def decide(now: Observation, target: Target, rules: tuple[Rule, ...] | None = No
 def _failed(now: Observation, target: Target) -> Iterator[Decision]:
     for service, reason in now.failed.items():
         yield Blocked(reason, f"read its logs: railway logs --service {service}", service)
+
+
+def _stranger(now: Observation, target: Target) -> Iterator[Decision]:
+    """Whoever schedules outside the profile is a person's business, before anything is touched."""
+    for seen in now.services:
+        if not seen.managed and seen.name not in target.remove and (seen.daemon or seen.scheduling):
+            yield Blocked(
+                f"{seen.name} schedules and the profile does not know it",
+                f"put it into the profile with SCHEDULE_DAEMON_ENABLED: false, or delete it: --allow-destructive "
+                f"--remove {seen.name!r}",
+                seen.name,
+            )
+
+
+def _hold(now: Observation, target: Target) -> Iterator[Decision]:
+    """A push would start a copy in the middle of everything that follows."""
+    for seen in now.services:
+        if AUTODEPLOY_OFF in seen.loose:
+            yield Adjust(seen.name, AUTODEPLOY_OFF, "a push is a deploy, and nobody here would order it")
 
 
 def _database(now: Observation, target: Target) -> Iterator[Decision]:
@@ -138,14 +169,6 @@ def _close(now: Observation, target: Target) -> Iterator[Decision]:
     """No service but the target may be configured to schedule."""
     wanted = {one.name: one for one in target.services}
     daemon = target.daemon.name if target.daemon else None
-    for seen in now.services:
-        if not seen.managed and (seen.daemon or seen.scheduling):
-            yield Blocked(
-                f"{seen.name} schedules and the profile does not know it",
-                f"put it into the profile with SCHEDULE_DAEMON_ENABLED: false, or delete it: --allow-destructive "
-                f"--remove {seen.name!r}",
-                seen.name,
-            )
     closing = tuple(seen.name for seen in now.services if seen.daemon and seen.managed and seen.name != daemon)
     if closing:
         others = tuple(
@@ -189,6 +212,13 @@ def _rest(now: Observation, target: Target) -> Iterator[Decision]:
             if not any(deployed.current for deployed in seen.deployments):
                 yield from _empty(now, one)
             yield from _start(seen, one, lambda deployed: True)
+
+
+def _adjust(now: Observation, target: Target) -> Iterator[Decision]:
+    """What no change set carries and nothing waits for: domains, pushes that may deploy again."""
+    for seen in now.services:
+        for kind in sorted(seen.loose):
+            yield Adjust(seen.name, kind, "no change set carries it, and nothing else waits for it")
 
 
 def _tidy(now: Observation, target: Target) -> Iterator[Decision]:
@@ -251,4 +281,6 @@ def _schedulers(now: Observation) -> set[str]:
     return {seen.name for seen in now.services if seen.daemon or seen.scheduling} | set(now.beating)
 
 
-RULES: tuple[Rule, ...] = (_failed, _database, _evict, _gain_workers, _close, _gone, _open, _rest, _tidy, _settle)
+RULES: tuple[Rule, ...] = (
+    _failed, _stranger, _hold, _database, _evict, _gain_workers, _close, _gone, _open, _rest, _adjust, _tidy, _settle,
+)  # fmt: skip

@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from deploykit.planning.change import Change
+from deploykit.planning.change import AUTODEPLOY_OFF, AUTODEPLOY_ON, DOMAIN_CREATE, DOMAIN_UPDATE, Change
 from deploykit.planning.graph import graph
 from deploykit.planning.snapshot import LiveService, LiveVolume, Snapshot
-from deploykit.profile.schema import Profile
+from deploykit.profile.schema import Profile, Service
 
 OWN_VARIABLES = frozenset(
     {
@@ -67,6 +67,8 @@ def diff(profile: Profile, live: Snapshot, secret: Values = lambda service, vari
             changes.append(_create(node, secret))
         elif node["type"] == "service":
             changes.extend(_update(node, known, live, secret))
+        if node["type"] == "service":
+            changes.extend(_domains(profile.services[node["name"]], known))
     return changes
 
 
@@ -83,6 +85,46 @@ def missing_secrets(profile: Profile, live: Snapshot, secret: Values) -> list[tu
     return missing
 
 
+def ports(service: Service) -> list[tuple[str, int | None]]:
+    """The custom domains of a service with their ports; None leaves the choice to Railway."""
+    return [(one, None) if isinstance(one, str) else (one.domain, one.port) for one in service.domains]
+
+
+def custom_domains(known: LiveService | None) -> dict[str, int | None]:
+    """The custom domains that a live service has, with their ports."""
+    networking = (known.config.get("networking") if known else None) or {}
+    domains = networking.get("customDomains") or {}
+    return {domain: (options or {}).get("port") for domain, options in domains.items() if options is not None}
+
+
+def _domains(service: Service, known: LiveService | None) -> Iterator[Change]:
+    """Domains go through mutations of their own; one that the profile does not name is left alone."""
+    live = custom_domains(known)
+    address = f"service.{service.name}"
+    for domain, port in ports(service):
+        path = f"resources.{address}.domains.{domain}"
+        own = {"domain": domain, "targetPort": port}
+        if domain not in live:
+            yield Change(address, DOMAIN_CREATE, path, f"add domain {domain} to {service.name}", own=own)
+        elif port is not None and live[domain] != port:
+            summary = f"lead domain {domain} of {service.name} to port {port}"
+            yield Change(address, DOMAIN_UPDATE, path, summary, own=own)
+
+
+def autodeploy(service: Service, enabled: bool) -> Change | None:
+    """The change of a service's push-to-deploy, None when it stands as the profile wants it.
+
+    ``after_ci`` leaves the switch as it is: it only says that a push waits for its checks.
+    """
+    wanted = service.autodeploy
+    if wanted == "after_ci" or (wanted == "on_push") == enabled:
+        return None
+    kind, word = (AUTODEPLOY_ON, "on") if wanted == "on_push" else (AUTODEPLOY_OFF, "off")
+    path = f"resources.service.{service.name}.autodeploy"
+    summary = f"switch {word} deploys on push of {service.name}"
+    return Change(f"service.{service.name}", kind, path, summary, own={"enabled": wanted == "on_push"})
+
+
 def deletion(name: str, address: str) -> Change:
     """Deleting a service that the profile does not know."""
     path = f"resources.{address}"
@@ -96,7 +138,8 @@ def deletion(name: str, address: str) -> Change:
 
 def _create(node: dict[str, Any], secret: Values) -> Change:
     address = node["address"]
-    resource = dict(node)
+    # Domains follow by mutations of their own: whether a creation may carry them is not known.
+    resource = {key: value for key, value in node.items() if key != "networking"}
     if "variables" in resource:
         resource["variables"] = {
             name: wire

@@ -43,6 +43,7 @@ class Seen:
 
     ``matches`` says that the configuration equals the target's. ``managed`` is False for a service the profile does
     not know. ``exclusive`` says that a volume is mounted: Railway itself ends the old copy before it starts a new one.
+    ``loose`` are the kinds of its changes that no change set carries.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Seen:
     worker: bool = False
     matches: bool = True
     exclusive: bool = False
+    loose: frozenset[str] = frozenset()
     deployments: tuple[Deployed, ...] = ()
 
     @property
@@ -71,6 +73,8 @@ class Wanted:
     is_database: bool = False
     deployable: bool = True
     """False for a service without a source: nothing can be started."""
+    loose: frozenset[str] = frozenset()
+    """What its creation leaves to do by mutations of their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,19 +5,28 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deploykit.planning.change import Change
+from deploykit.planning.change import AUTODEPLOY_OFF, AUTODEPLOY_ON, DOMAIN_CREATE, DOMAIN_UPDATE, Change
 from deploykit.planning.connections import Connections
 from deploykit.planning.cost import CostLine
-from deploykit.planning.decide import Blocked, Configure, Decision, Delete, Deploy, Done, Stop, Wait, decide
+from deploykit.planning.decide import Adjust, Blocked, Configure, Decision, Delete, Deploy, Done, Stop, Wait, decide
+from deploykit.planning.diff import custom_domains, ports
 from deploykit.planning.observation import Deployed, Observation, Phase, Seen, Target
 from deploykit.planning.snapshot import Snapshot
 from deploykit.profile.schema import Profile, Secret
 
 MOST_STEPS = 200
+ADJUSTMENTS = {
+    AUTODEPLOY_OFF: "switch off pushes to",
+    AUTODEPLOY_ON: "switch on pushes to",
+    DOMAIN_CREATE: "add domains to",
+    DOMAIN_UPDATE: "set the ports of domains of",
+}
+"""What a step says that no change set carries."""
+AT_ONCE = "at once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +103,9 @@ def on_paper(now: Observation, target: Target) -> tuple[list[Step], list[str], s
                 steps.append(Step(1, "wait", decision.service, decision.why, _gate(decision)))
             now = settled
             continue
-        for step in _steps(decision, len(steps) + 1):
-            steps.append(step)
+        if isinstance(decision, Adjust) and steps:
+            steps[-1] = replace(steps[-1], gate=AT_ONCE)
+        steps.extend(_steps(decision, len(steps) + 1))
         now = _imagine(now, target, decision)
     return steps, hazards, "the plan does not come to an end; report this"
 
@@ -111,6 +121,8 @@ def _steps(decision: Decision, number: int) -> list[Step]:
             return [Step(number, "deploy", service, why, "wait until its new deployment is healthy")]
         case Stop(service, _, why):
             return [Step(number, "stop", service, why, "wait until its process is gone")]
+        case Adjust(service, kind, why):
+            return [Step(number, ADJUSTMENTS[kind], service, why, AT_ONCE)]
         case Delete(service, why):
             return [Step(number, "delete", service, why, "wait until its process is gone")]
     return []
@@ -143,6 +155,8 @@ def _imagine(now: Observation, target: Target, decision: Decision) -> Observatio
                 services[name] = replace(
                     seen, exists=True, daemon=one.daemon, worker=one.worker, matches=True, deployments=deployments
                 )
+                if name not in {before.name for before in now.services}:
+                    services[name] = replace(services[name], loose=one.loose)
         case Deploy(name, _):
             seen = services[name]
             fresh = Deployed(f"new-{name}", Phase.PENDING, seen.daemon, seen.worker)
@@ -150,6 +164,8 @@ def _imagine(now: Observation, target: Target, decision: Decision) -> Observatio
         case Stop(name, deployment, _):
             seen = services[name]
             services[name] = replace(seen, deployments=tuple(one for one in seen.deployments if one.id != deployment))
+        case Adjust(name, kind, _):
+            services[name] = replace(services[name], loose=services[name].loose - {kind})
         case Delete(name, _):
             services.pop(name)
     return replace(now, services=tuple(services.values()))
@@ -190,6 +206,7 @@ def standing_hazards(profile: Profile, live: Snapshot, now: Observation) -> list
     if live.staged is not None and not live.staged.empty:
         touched = f" ({', '.join(live.staged.touches)})" if live.staged.touches else ""
         hazards.append(f"the dashboard holds edits that nobody committed{touched}: whoever commits them changes this")
+    hazards.extend(_unnamed_domains(profile, live))
     leftovers = [seen.name for seen in now.services if not seen.managed]
     if leftovers:
         hazards.append(
@@ -199,6 +216,17 @@ def standing_hazards(profile: Profile, live: Snapshot, now: Observation) -> list
     if live.masked:
         hazards.append("this token may not read values: whether flags are off cannot be seen, so they count as on")
     return hazards
+
+
+def _unnamed_domains(profile: Profile, live: Snapshot) -> Iterator[str]:
+    for service in profile.services.values():
+        known = live.service(service.name)
+        if not service.domains or known is None:
+            continue
+        named = {domain for domain, _ in ports(service)}
+        for domain in custom_domains(known):
+            if domain not in named:
+                yield f"{domain} leads to {service.name} and the profile does not name it; left alone"
 
 
 def fingerprint(profile: Profile) -> str:

@@ -16,7 +16,7 @@ class Possibly(StrEnum):
     """Whether processes of a deployment may be running."""
 
     PENDING = "pending"
-    """No process yet, but one will start: queued, waiting, building, deploying without an instance."""
+    """No process now, but one will start: queued, waiting, building, deploying without an instance, asleep."""
     RUNNING = "running"
     """A process runs or may run."""
     GONE = "gone"
@@ -65,11 +65,11 @@ class LiveDeployment:
         """Whether anything of it runs or will run. Statuses we do not know count as running."""
         if any(instance.live for instance in self.instances):
             return Possibly.RUNNING
-        if self.status in PENDING_STATUSES or self.status == "DEPLOYING":
+        if self.status in PENDING_STATUSES or self.status in {"DEPLOYING", "SLEEPING"}:
             return Possibly.PENDING
         if self.status in GONE_STATUSES or self.stopped:
             return Possibly.GONE
-        if self.status in {"CRASHED", "SLEEPING", "REMOVING"}:
+        if self.status in {"CRASHED", "REMOVING"}:
             return Possibly.GONE if self.instances else Possibly.RUNNING
         return Possibly.RUNNING
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
-from deploykit.planning.change import Change
+from deploykit.planning.change import AUTODEPLOY_OFF, DOMAIN_CREATE, Change
 from deploykit.planning.graph import volume_name
 from deploykit.planning.observation import Deployed, Observation, Phase, Seen, Target, Wanted
 from deploykit.planning.snapshot import LiveDeployment, LiveService, Possibly, Snapshot
 from deploykit.profile.schema import DAEMON_FLAG, WORKER_FLAG, Profile, Service
 
 KIND_OF_DAEMON = "schedule_daemon"
+_ACTIVE = ("SUCCESS", "SLEEPING")
 FRESH_SECONDS = 60.0
 """A heartbeat older than this proves nothing alive (RUNTIME: a beat every 10 s, a lease of 45 s)."""
 
@@ -42,12 +44,14 @@ def target(profile: Profile, remove: Iterable[str] = ()) -> Target:
 
 
 def _wanted(service: Service) -> Wanted:
+    loose = {AUTODEPLOY_OFF} if service.autodeploy == "off" and service.source and service.source.repo else set()
     return Wanted(
         service.name,
         daemon=service.runs_daemon,
         worker=service.runs_worker,
         guard=service.guard or "none",
         deployable=service.source is not None and service.cron is None,
+        loose=frozenset(loose | ({DOMAIN_CREATE} if service.domains else set())),
     )
 
 
@@ -59,11 +63,18 @@ def observation(
     failed: Mapping[str, str] | None = None,
 ) -> Observation:
     """The environment as `decide` sees it. ``changes`` are what `diff` found; ``beats`` None when not read."""
+    changes = tuple(changes)
     changed = {change.service for change in changes if change.wire and change.kind != "resource.delete"}
     volumes = {volume_name(service): name for name, service in profile.services.items()}
     changed = {volumes.get(name, name) for name in changed}
     databases = {one.name for one in target(profile).services if one.is_database}
-    seen = tuple(_seen(profile, one, one.name not in changed, databases) for one in live.services)
+    seen = tuple(
+        replace(
+            _seen(profile, one, one.name not in changed, databases),
+            loose=frozenset(change.kind for change in changes if change.own and change.service == one.name),
+        )
+        for one in live.services
+    )
     return Observation(seen, _beating(live, beats), dict(failed or {}), beats is None)
 
 
@@ -172,16 +183,16 @@ def _phase(live: LiveService, deployment: LiveDeployment) -> Phase | None:
         return None
     if deployment.status == "REMOVING":
         return Phase.LEAVING
-    if possibly is Possibly.PENDING:
-        return Phase.PENDING
-    if deployment.status == "SUCCESS" and deployment.id in live.active_ids:
-        newest = next(
-            (one.id for one in live.deployments if one.id in live.active_ids and one.status == "SUCCESS"), None
-        )
+    if deployment.status in _ACTIVE and deployment.id in live.active_ids:
+        newest = next((one.id for one in live.deployments if one.id in live.active_ids and one.status in _ACTIVE), None)
         if newest != deployment.id:
             return Phase.LEAVING
+        if deployment.status == "SLEEPING":
+            return Phase.ACTIVE  # no process now, but the next packet wakes it
         running = [one for one in deployment.instances if one.live]
         return Phase.ACTIVE if running and all(one.status == "RUNNING" for one in running) else Phase.STARTED
+    if possibly is Possibly.PENDING:
+        return Phase.PENDING
     if deployment.status in ("REMOVED", "FAILED", "SKIPPED"):
         return Phase.LEAVING  # a process lives on in what Railway calls ended
     return Phase.STARTED

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from deploykit.errors import DeploykitError, UnreachableError
+from deploykit.planning import change as kinds
+from deploykit.planning.change import Change
 from deploykit.railway.client import Railway
 
 COMMIT_MESSAGE = "deploykit apply"
@@ -94,14 +96,27 @@ def remove_deployment(railway: Railway, deployment_id: str) -> None:
     railway.run("RemoveDeployment", id=deployment_id)
 
 
-def switch_autodeploy_off(railway: Railway, service_id: str) -> None:
-    """Pushes no longer deploy this service."""
-    railway.run(
-        "SetAutodeploy",
-        input={
-            "enabled": False,
-            "environmentId": railway.environment_id,
-            "projectId": railway.project_id,
-            "serviceId": service_id,
-        },
+def adjust(railway: Railway, service_id: str, change: Change) -> str:
+    """Carry out a change that no change set carries. What is left for a person to do, or an empty string."""
+    place = {"projectId": railway.project_id, "environmentId": railway.environment_id, "serviceId": service_id}
+    match change.kind:
+        case kinds.AUTODEPLOY_OFF | kinds.AUTODEPLOY_ON:
+            railway.run("SetAutodeploy", input={**place, **change.own})
+        case kinds.DOMAIN_CREATE:
+            answer = railway.run("CreateDomain", input={**place, **change.own})["customDomainCreate"]
+            return _dns(change.own["domain"], answer["status"]["dnsRecords"])
+        case kinds.DOMAIN_UPDATE:
+            for domain in railway.run("ServiceDomains", **place)["domains"]["customDomains"]:
+                if domain["domain"] == change.own["domain"]:
+                    here = {"environmentId": railway.environment_id, "id": domain["id"]}
+                    railway.run("SetDomainPort", **here, targetPort=change.own["targetPort"])
+    return ""
+
+
+def _dns(domain: str, records: list[dict[str, str]]) -> str:
+    """What a domain's owner has to set where the domain is registered."""
+    wanted = ", ".join(
+        f"{one['recordType'].removeprefix('DNS_RECORD_TYPE_')} {one['hostlabel'] or '@'} → {one['requiredValue']}"
+        for one in records
     )
+    return f"set at the registrar of {domain}: {wanted}" if wanted else ""

@@ -193,6 +193,27 @@ def _staged(patch: Mapping[str, Any] | None, names: Mapping[str, str]) -> Staged
     return StagedPatch(patch["id"], patch["status"], not content, touched, patch.get("lastAppliedError"))
 
 
+def commits(answer: Mapping[str, Any], live: Snapshot) -> dict[str, str]:
+    """Service → who committed to it last, when, and with which message, from the answer to ``RecentPatches``.
+
+    Shared variables stand under an empty name.
+    """
+    names = {service.id: service.name for service in live.services}
+    nodes = [edge["node"] for edge in answer["environmentPatches"]["edges"]]
+    told: dict[str, str] = {}
+    for node in sorted((one for one in nodes if one["appliedAt"]), key=lambda one: str(one["appliedAt"])):
+        who = node["appliedBy"] or {}
+        author = who.get("name") or who.get("username") or who.get("email") or "somebody"
+        words = f" by {author} at {_time(node['appliedAt']):%H:%M:%S} UTC"
+        words += f": {node['message']!r}" if node["message"] else ""
+        content = node["patch"] or {}
+        for key in content.get("services") or {}:
+            told[names.get(key, key)] = words
+        if content.get("sharedVariables"):
+            told[""] = words
+    return told
+
+
 def _remember_secrets(railway: Railway, services: Iterable[LiveService], shared: Iterable[LiveVariable]) -> None:
     """Values that look like secrets must not come back out in an error message."""
     values = [variable.value for service in services for variable in service.variables.values()]

@@ -12,7 +12,7 @@ from deploykit.sandbox.access import NOT_AUTHORIZED
 from deploykit.sandbox.config import REGIONS, Config, values
 from deploykit.sandbox.platform import Refusal
 from deploykit.sandbox.resolvers import Root
-from deploykit.sandbox.state import Bucket, Environment, Token, Trigger, new_id, timestamp
+from deploykit.sandbox.state import Bucket, Environment, Service, Token, Trigger, new_id, timestamp
 from deploykit.sandbox.views import View
 
 
@@ -391,6 +391,39 @@ class Mutation(Root):
         patch = {"services": {service.id: {"networking": {"tcpProxies": {port: None}}}}}
         self._platform.commit(environment, patch, "Delete TCP proxy", skip_deploys=True)
         return True
+
+    def customDomainCreate(self, input: dict[str, Any]) -> View:
+        environment, service = self._access.instance(input["environmentId"], input["serviceId"])
+        domain = input["domain"]
+        if any(domain in self._custom_domains(one) for one in self._platform.state.environments.values()):
+            raise Refusal("Domain is already in use")
+        self._put_domain(environment, service, domain, input.get("targetPort"), "Create custom domain")
+        domains = self._views.domains(environment, service)["customDomains"]
+        return next(one for one in domains if one["domain"] == domain)
+
+    def customDomainUpdate(self, environmentId: str, id: str, targetPort: int | None = None) -> bool:
+        environment = self._access.environment(environmentId)
+        service_id = self._custom_domains(environment).get(id)
+        if service_id is None:
+            raise Refusal("Domain not found")
+        _, service = self._access.instance(environmentId, service_id)
+        self._put_domain(environment, service, id, targetPort, "Update custom domain")
+        return True
+
+    def _custom_domains(self, environment: Environment) -> dict[str, str]:
+        """Domain → the id of the service it leads to."""
+        return {
+            domain: service_id
+            for service_id, service in (environment.config.get("services") or {}).items()
+            for domain in (service.get("networking") or {}).get("customDomains") or {}
+        }
+
+    def _put_domain(
+        self, environment: Environment, service: Service, domain: str, port: int | None, message: str
+    ) -> None:
+        """Networking takes effect at once and deploys nothing (Railway docs: staged changes)."""
+        patch: Config = {"services": {service.id: {"networking": {"customDomains": {domain: {"port": port}}}}}}
+        self._platform.commit(environment, patch, message, skip_deploys=True)
 
     # ---- triggers ---------------------------------------------------------------------------------------------
 

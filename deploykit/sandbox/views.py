@@ -217,6 +217,7 @@ class Views:
             "createdAt": patch.created_at,
             "updatedAt": patch.updated_at,
             "appliedAt": patch.applied_at,
+            "appliedBy": {**self.user(), "avatar": None} if patch.applied_at else None,
             "lastAppliedError": patch.last_error,
             "environmentId": patch.environment_id,
             "environment": lambda: self._environment_or_none(patch.environment_id),
@@ -331,9 +332,22 @@ class Views:
             ]
 
         return {
-            "customDomains": listed("customDomains", isRailwayDomain=False),
+            "customDomains": [
+                {**domain, "isRailwayDomain": False, "status": self._domain_status(domain["domain"])}
+                for domain in listed("customDomains")
+            ],
             "serviceDomains": listed("serviceDomains", newDomainName=None, newHostLabel=None, suffix=None),
         }
+
+    def _domain_status(self, domain: str) -> View:
+        """A name server of nobody's: the record that would be needed, and that it is not there."""
+        label, _, zone = domain.partition(".")
+        record = {
+            "currentValue": "", "fqdn": domain, "hostlabel": label, "zone": zone, "requiredValue": "sandbox.localhost",
+            "purpose": "DNS_RECORD_PURPOSE_TRAFFIC_ROUTE", "recordType": "DNS_RECORD_TYPE_CNAME",
+            "status": "DNS_RECORD_STATUS_REQUIRES_UPDATE",
+        }  # fmt: skip
+        return {"dnsRecords": [record], "verified": False}
 
     def tcp_proxies(self, environment: Environment, service: Service) -> list[View]:
         config = self.platform.service_config(environment, service.id)

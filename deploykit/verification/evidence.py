@@ -112,4 +112,4 @@ def home(snapshot: Snapshot | None, deployment: str | None) -> Home | None:
 def gone(snapshot: Snapshot | None, deployment: str) -> bool:
     """Whether, at that moment, no process of the deployment should have been running."""
     found = home(snapshot, deployment)
-    return found is None or found.deployment.possibly is Possibly.GONE
+    return found is None or found.deployment.possibly is Possibly.GONE or found.deployment.status == "SLEEPING"

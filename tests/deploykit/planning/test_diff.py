@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from deploykit.planning.change import Change, change_set
-from deploykit.planning.diff import DEFAULTS, diff, missing_secrets
+from deploykit.planning.diff import DEFAULTS, autodeploy, diff, missing_secrets
 from deploykit.planning.graph import graph
 from deploykit.planning.snapshot import LiveService, LiveVariable, LiveVolume, Snapshot
 from deploykit.profile.schema import Profile, Secret
@@ -161,6 +161,7 @@ def test_settings_that_a_profile_cannot_say_are_carried_over() -> None:
     deploy = {**web.config["deploy"], "ipv6EgressEnabled": True, "registryCredentials": {"username": "*****"}}
     (change,) = diff(wanted, with_service(snapshot, replace(web, config={**web.config, "deploy": deploy})))
     assert change.wire["after"]["ipv6EgressEnabled"] is True
+    assert "registryCredentials" not in change.wire["after"]
     assert change.wire["after"]["drainingSeconds"] == 30
 
 
@@ -201,6 +202,57 @@ def test_a_volume_is_detached_only_on_purpose() -> None:
 def test_services_that_the_profile_does_not_know_are_not_touched() -> None:
     wanted = profile(web={})
     assert diff(wanted, with_service(live(wanted), LiveService("x", "somebody-elses"))) == []
+
+
+# ---- what no change set carries -----------------------------------------------------------------------------------
+
+
+def with_domains(snapshot: Snapshot, **ports: int | None) -> Snapshot:
+    web = service(snapshot, "web")
+    domains = {f"{name}.example.com": {"port": port} for name, port in ports.items()}
+    return with_service(snapshot, replace(web, config={**web.config, "networking": {"customDomains": domains}}))
+
+
+def test_a_domain_that_an_existing_service_lacks_is_added_outside_the_change_set() -> None:
+    wanted = profile(web={"domains": ["app.example.com"]})
+    (change,) = diff(wanted, live(profile(web={})))
+    assert (change.kind, change.summary) == ("domain.create", "add domain app.example.com to web")
+    assert change.own == {"domain": "app.example.com", "targetPort": None}
+    assert change_set([change])["changes"] == []
+
+
+def test_a_service_is_created_without_its_domains_which_follow() -> None:
+    wanted = profile(web={"domains": [{"domain": "app.example.com", "port": 3000}]})
+    created, domain = diff(wanted, Snapshot("p", "app", "e", "production", "etag"))[-2:]
+    assert "networking" not in created.wire["resource"]
+    assert domain.own == {"domain": "app.example.com", "targetPort": 3000}
+
+
+def test_only_a_port_that_the_profile_names_is_compared() -> None:
+    snapshot = with_domains(live(profile(web={})), app=8080)
+    assert diff(profile(web={"domains": ["app.example.com"]}), snapshot) == []
+    (change,) = diff(profile(web={"domains": [{"domain": "app.example.com", "port": 3000}]}), snapshot)
+    assert (change.kind, change.own["targetPort"]) == ("domain.update", 3000)
+
+
+def test_a_domain_that_the_profile_does_not_name_is_left_alone() -> None:
+    assert diff(profile(web={}), with_domains(live(profile(web={})), other=None)) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "enabled", "kind"),
+    [
+        ("off", True, "autodeploy.off"),
+        ("off", False, None),
+        ("on_push", False, "autodeploy.on"),
+        ("on_push", True, None),
+        ("after_ci", True, None),
+        ("after_ci", False, None),
+    ],
+)
+def test_push_to_deploy_is_switched_where_it_stands_otherwise(wanted: str, enabled: bool, kind: str | None) -> None:
+    change = autodeploy(profile(web={"autodeploy": wanted}).services["web"], enabled)
+    assert (change.kind if change else None) == kind
 
 
 # ---- secrets ------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deploykit.planning.diff import diff
+from deploykit.planning.diff import autodeploy, diff
 from deploykit.planning.plan import Step, census_after, census_before, drift, fingerprint, on_paper, standing_hazards
 from deploykit.planning.snapshot import LiveVariable, Snapshot, StagedPatch
 from deploykit.planning.view import observation, target
@@ -77,6 +77,42 @@ def test_a_stranger_who_schedules_blocks_the_plan_and_the_cure_is_named() -> Non
     assert blocked is not None
     assert "old-daemon" in blocked
     assert "--remove" in blocked
+
+
+def test_pushes_are_held_back_before_anything_else_is_touched() -> None:
+    wanted = two_services(autodeploy="off")
+    snapshot = moved()
+    changes = [*diff(wanted, snapshot), autodeploy(wanted.services["daemon"], enabled=True)]
+    now = observation(wanted, snapshot, [change for change in changes if change], ())
+    steps, _, _ = on_paper(now, target(wanted))
+    assert [(step.action, step.service) for step in steps] == [
+        ("switch off pushes to", "daemon"), ("configure", "web"), ("configure", "daemon"),
+    ]  # fmt: skip
+
+
+def test_a_daemon_that_is_created_is_held_back_before_its_health_is_waited_for() -> None:
+    steps, _, _ = on_the_way(two_services(autodeploy="off"), EMPTY)
+    assert [step.action for step in steps if step.service == "daemon"] == ["configure", "switch off pushes to"]
+    assert next(step.gate for step in steps if step.service == "daemon") == "at once"
+
+
+def test_domains_come_when_everything_runs() -> None:
+    wanted = two_services()
+    web = wanted.services["web"].model_copy(update={"domains": ("app.example.com",)})
+    wanted = wanted.model_copy(update={"services": {**wanted.services, "web": web}})
+    steps, _, _ = on_the_way(wanted, moved())
+    assert [(step.action, step.service) for step in steps][-1] == ("add domains to", "web")
+    assert "add domains to" in [step.action for step in on_the_way(wanted, EMPTY)[0]]
+
+
+def test_a_domain_that_the_profile_does_not_name_is_said() -> None:
+    wanted = profile(web={"domains": ["app.example.com"]})
+    snapshot = live(wanted)
+    web = service(snapshot, "web")
+    networking = {"customDomains": {"app.example.com": {}, "old.example.com": {"port": 80}}}
+    other = with_service(snapshot, replace(web, config={**web.config, "networking": networking}))
+    assert "old.example.com leads to web and the profile does not name it" in hazards(wanted, other)
+    assert "app.example.com" not in hazards(wanted, other)
 
 
 def test_the_census_counts_processes_before_and_after() -> None:

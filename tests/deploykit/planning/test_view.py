@@ -104,7 +104,7 @@ def with_deployment(snapshot: Snapshot, name: str, status: str, instance: str | 
     seen = running(service(snapshot, name), status, instance or "RUNNING")
     (deployment,) = seen.deployments
     kept = deployment if instance else replace(deployment, instances=())
-    active = seen.active_ids if status in ("SUCCESS", "REMOVING") else ()
+    active = seen.active_ids if status in ("SUCCESS", "SLEEPING", "REMOVING") else ()
     return with_service(snapshot, replace(seen, deployments=(kept,), active_ids=active))
 
 
@@ -120,6 +120,8 @@ def with_deployment(snapshot: Snapshot, name: str, status: str, instance: str | 
         ("SUCCESS", "RUNNING", Phase.ACTIVE),
         ("SUCCESS", "RESTARTING", Phase.STARTED),
         ("REMOVING", "RUNNING", Phase.LEAVING),
+        ("SLEEPING", None, Phase.ACTIVE),
+        ("SLEEPING", "STOPPED", Phase.ACTIVE),
         ("REMOVED", "RUNNING", Phase.LEAVING),
         ("FAILED", "RUNNING", Phase.LEAVING),
         ("REMOVED", "REMOVED", None),
@@ -132,6 +134,14 @@ def test_a_deployments_phase(status: str, instance: str | None, phase: Phase | N
     wanted = two_services()
     seen = look(wanted, with_deployment(live(wanted), "daemon", status, instance)).service("daemon")
     assert [one.phase for one in seen.deployments] == ([] if phase is None else [phase])
+
+
+def test_a_sleeping_deployment_that_would_schedule_when_it_wakes_is_scheduling() -> None:
+    wanted = two_services()
+    old = changed(live(wanted), "web", SCHEDULE_DAEMON_ENABLED="true")
+    asleep = with_deployment(old, "web", "SLEEPING", "STOPPED")
+    closed = changed(asleep, "web", SCHEDULE_DAEMON_ENABLED="false")
+    assert look(wanted, closed).service("web").scheduling
 
 
 def test_of_two_active_deployments_the_older_one_is_leaving() -> None:

@@ -1,0 +1,95 @@
+"""What no change set carries: pushes that deploy, and custom domains. On a sandbox, request by request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from deploykit.errors import DeploykitError, StalePlanError
+from deploykit.profile.schema import Profile
+from tests.apply.stage import Stage, bundled, staged
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with staged(tmp_path_factory.mktemp("railway")) as stage:
+        stage.apply(bundled("pre-launch"))
+        yield stage
+
+
+def with_web(profile: Profile, **settings: Any) -> Profile:
+    return with_service(profile, "web-server", **settings)
+
+
+def with_service(profile: Profile, name: str, **settings: Any) -> Profile:
+    service = type(profile.services[name]).model_validate(
+        {**profile.services[name].model_dump(exclude_unset=True), **settings}
+    )
+    return profile.model_copy(update={"services": {**profile.services, name: service}})
+
+
+def own_mutations(stage: Stage) -> list[str]:
+    """The mutations in the order they were sent, previews left out."""
+    requests = stage.sandbox.requests()["requests"]
+    fields = [field for request in requests if request["kind"] == "mutation" for field in request["fields"]]
+    return [field for field in fields if field != "environmentPreviewChangeSet"]
+
+
+def test_pushes_to_the_daemon_are_switched_off_before_anything_is_configured_and_on_again_when_wanted(
+    stage: Stage,
+) -> None:
+    held = with_service(bundled("100-users"), "schedule-daemon", autodeploy="off")
+    stage.sandbox.reset_requests()
+    stage.apply(held)
+    assert own_mutations(stage)[0] == "serviceInstanceAutoDeployUpdate"
+    assert stage.plan(held).plan.empty
+    free = with_service(bundled("100-users"), "schedule-daemon", autodeploy="on_push")
+    assert [step.action for step in stage.plan(free).plan.steps][-1] == "switch on pushes to"
+    stage.apply(free)
+    assert stage.plan(free).plan.empty
+    assert [change.kind for change in stage.plan(held).plan.changes if change.own] == ["autodeploy.off"]
+
+
+def test_a_domain_is_added_to_a_service_that_exists_without_a_deployment(stage: Stage) -> None:
+    stage.apply(bundled("pre-launch"))
+    starts = len([one for one in stage.sandbox.timeline() if one["event"] == "start"])
+    wanted = with_web(bundled("pre-launch"), domains=["app.example.com"])
+    stage.sandbox.reset_requests()
+    result = stage.apply(wanted)
+    assert own_mutations(stage) == ["customDomainCreate"]
+    assert result.notes == ("set at the registrar of app.example.com: CNAME app → sandbox.localhost",)
+    assert stage.plan(wanted).plan.empty
+    moved = with_web(bundled("pre-launch"), domains=[{"domain": "app.example.com", "port": 3000}])
+    stage.sandbox.reset_requests()
+    stage.apply(moved)
+    assert own_mutations(stage) == ["customDomainUpdate"]
+    assert stage.plan(moved).plan.empty
+    assert len([one for one in stage.sandbox.timeline() if one["event"] == "start"]) == starts
+
+
+def test_a_domain_that_somebody_has_is_an_error_that_names_what_was_done(stage: Stage) -> None:
+    stage.apply(with_web(bundled("pre-launch"), domains=["taken.example.com"]))
+    other = with_service(bundled("pre-launch"), "schedule-daemon", domains=["taken.example.com"])
+    with pytest.raises(DeploykitError, match="already in use"):
+        stage.apply(other)
+
+
+def test_a_new_service_gets_its_domain_and_is_held_back(tmp_path: Any) -> None:
+    wanted = with_web(bundled("pre-launch"), domains=["new.example.com"], autodeploy="off")
+    with staged(tmp_path) as fresh:
+        planned = fresh.plan(wanted)
+        fresh.apply(wanted, planned=planned)
+        assert set(fresh.mutations()) == {
+            "environmentApplyChangeSet", "serviceInstanceAutoDeployUpdate", "customDomainCreate",
+        }  # fmt: skip
+        assert fresh.plan(wanted).plan.empty
+
+
+def test_what_moved_since_the_review_is_told_with_its_author(stage: Stage) -> None:
+    stage.apply(bundled("100-users"))
+    planned = stage.plan(bundled("pre-launch"))
+    stage.sandbox.fault("dashboard-edit", service="web-server", variable="EXTRA", value="1")
+    with pytest.raises(StalePlanError, match=r"web-server \(changed by Sandbox at \d\d:\d\d:\d\d UTC"):
+        stage.apply(bundled("pre-launch"), planned=planned)
