@@ -8,6 +8,7 @@ from typing import Any
 
 from runtime import jobs
 from runtime.db import Database, Unreachable, connect
+from runtime.identity import new_id
 from runtime.settings import Settings
 from runtime.wakeup import Wakeup
 
@@ -24,11 +25,12 @@ def enqueue(job_name: str, payload: Any = None, **options: Any) -> str:
         if _open is None or _open[0] != url:
             _open = (url, connect(url), Wakeup(settings.wake_addresses))
         _, db, wakeup = _open
+        options.setdefault("job_id", new_id())
         try:
             job_id = jobs.enqueue(db, job_name, payload, **options)
         except Unreachable:
-            # The server may have closed a connection that was idle for hours. Only a job with a unique key could tell
-            # whether the first INSERT arrived, so without one this may enqueue twice: at-least-once, as everywhere.
+            # The server may have closed a connection that was idle for hours. The first INSERT may have arrived all the
+            # same; the id, which is ours, says so then.
             job_id = jobs.enqueue(db, job_name, payload, **options)
         wakeup.send()
     wake_this_process()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -55,8 +55,11 @@ class Database(ABC):
     def change(self, sql: str, parameters: Row) -> int: ...
 
     @abstractmethod
-    def insert_rows(self, query: str, rows: Sequence[Row]) -> None:
-        """Run a named one-row INSERT for many rows in one go."""
+    def insert_rows(self, batches: Iterable[tuple[str, Sequence[Row]]]) -> None:
+        """Run named one-row INSERTs, each for all of its rows in one go. Inside a transaction that the caller has open.
+
+        A batch is asked for while the database still works at the one before.
+        """
 
     @abstractmethod
     def begin(self) -> None: ...

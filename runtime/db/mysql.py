@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote
 
 import pymysql
-from pymysql.constants import CLIENT
+from pymysql.constants import CLIENT, COMMAND
 
 from runtime.db.database import Database, Row
 from runtime.db.errors import Conflict, DatabaseError, Duplicate, SchemaError, Unreachable
@@ -65,12 +65,31 @@ class MySQL(Database):
     def change(self, sql: str, parameters: Row) -> int:
         return int(self._run(sql, parameters).rowcount)
 
-    def insert_rows(self, query: str, rows: Sequence[Row]) -> None:
+    def insert_rows(self, batches: Iterable[tuple[str, Sequence[Row]]]) -> None:
+        connection = self._live()
+        under_way = False
+        try:
+            with _translated(self):
+                for query, rows in batches:
+                    statement = self._insert(query, rows)
+                    if under_way:
+                        under_way = False
+                        connection._read_query_result()  # type: ignore[attr-defined]
+                    # The two halves of `connection.query`: the next statement is written out while this one runs.
+                    connection._execute_command(COMMAND.COM_QUERY, statement)  # type: ignore[attr-defined]
+                    under_way = True
+                if under_way:
+                    under_way = False
+                    connection._read_query_result()  # type: ignore[attr-defined]
+        finally:
+            if under_way:
+                self._drop()  # its answer would be taken for that of the next statement
+
+    def _insert(self, query: str, rows: Sequence[Row]) -> str:
         head, values = self.sql(query).split("VALUES", 1)
         literal = _Literals(self._live())
-        with _translated(self):
-            tuples = ",".join([values % {key: literal[value] for key, value in row.items()} for row in rows])
-        self._run(head.replace("%%", "%") + "VALUES" + tuples, None)
+        tuples = ",".join([values % {key: literal[value] for key, value in row.items()} for row in rows])
+        return f"{head.replace('%%', '%')}VALUES{tuples}"
 
     def begin(self) -> None:
         self._run("BEGIN", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +66,12 @@ class SQLite(Database):
     def change(self, sql: str, parameters: Row) -> int:
         return self._run(sql, parameters).rowcount
 
-    def insert_rows(self, query: str, rows: Sequence[Row]) -> None:
+    def insert_rows(self, batches: Iterable[tuple[str, Sequence[Row]]]) -> None:
         connection = self._live()
-        self.begin()  # one commit for all of them; without it each row would be synchronised by itself
         try:
-            connection.executemany(self.sql(query), rows)
-            self.commit()
+            for query, rows in batches:
+                connection.executemany(self.sql(query), rows)
         except (sqlite3.Error, UnicodeError) as error:
-            self.rollback()
             raise self.translate(error) from None
 
     def begin(self) -> None:

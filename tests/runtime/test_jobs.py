@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from runtime import jobs
-from runtime.db import Database, Duplicate
+from runtime.db import Database, DatabaseError, Duplicate
 from runtime.jobs import NewJob
 from runtime.queue import Outcome, Queue
 
@@ -59,11 +59,62 @@ def test_many_jobs_are_enqueued_in_few_statements(db: Database) -> None:
     assert row.payload == {"n": 1200, "text": "50% \\ 'quoted'"}
 
 
-def test_a_taken_key_refuses_the_whole_statement_of_a_bulk(db: Database) -> None:
+@pytest.mark.parametrize("before", [1, 1200])
+def test_a_taken_key_refuses_a_bulk_as_a_whole(db: Database, before: int) -> None:
     jobs.enqueue(db, "mail", unique_key="k")
     with pytest.raises(Duplicate):
-        jobs.enqueue_many(db, [NewJob("mail"), NewJob("mail", unique_key="k")])
+        jobs.enqueue_many(db, [*[NewJob("mail")] * before, NewJob("mail", unique_key="k"), *[NewJob("mail")] * 1200])
     assert jobs.summary(db).queued == 1
+    jobs.enqueue_many(db, [NewJob("mail")])
+    assert jobs.summary(db).queued == 2, "the connection is of use as before"
+
+
+def test_a_payload_that_cannot_be_written_refuses_a_bulk_as_a_whole(db: Database) -> None:
+    with pytest.raises(TypeError):
+        jobs.enqueue_many(db, [*[NewJob("mail")] * 1200, NewJob("mail", object())])
+    assert jobs.summary(db).queued == 0
+    with pytest.raises(DatabaseError):
+        jobs.enqueue_many(db, [*[NewJob("mail")] * 1200, NewJob("mail", "\ud800")])
+    assert jobs.summary(db).queued == 0
+
+
+def test_however_a_job_is_enqueued_it_is_the_same(db: Database) -> None:
+    """A bulk writes plain jobs, others and later ones with three INSERTs, of which the shortest names three columns."""
+    jobs.enqueue_many(db, [NewJob("a", 1), NewJob("a", 2, priority=5), NewJob("a", 3, delay_seconds=60)])
+    jobs.enqueue(db, "a", 1)
+    rows = {row.id: row for row in jobs.recent(db)}
+    assert sorted((row.payload, row.status, row.priority) for row in rows.values()) == [
+        (1, "QUEUED", 0),
+        (1, "QUEUED", 0),
+        (2, "QUEUED", 5),
+        (3, "SCHEDULED", 0),
+    ]
+    assert {(row.attempt, row.max_attempts, row.worker_id, row.progress) for row in rows.values()} == {
+        (0, 3, None, None)
+    }
+    one, other = (db.fetch("jobs.read", id=row.id)[0] for row in rows.values() if row.payload == 1)
+    differing = {name for name in one if one[name] != other[name]}
+    assert differing <= {"id", "runAt", "queuedAt"}
+    assert Queue(db).glance().ready
+
+
+def test_an_enqueue_that_is_sent_again_adds_nothing(db: Database) -> None:
+    """The answer to the first was lost: the job's own id says whether it had arrived."""
+    for key in (None, "k"):
+        first = jobs.enqueue(db, "mail", unique_key=key)
+        assert jobs.enqueue(db, "mail", unique_key=key, job_id=first) == first
+    queue = Queue(db)
+    claims = queue.turn_over([], ["mail"], 10, "me")
+    queue.turn_over([Outcome(claim, "done") for claim in claims], [], 0, "me")
+    for claim in claims:
+        assert jobs.enqueue(db, "mail", unique_key="k", job_id=claim.job_id) == claim.job_id, "it has even run"
+    assert jobs.summary(db).completed == 2
+    assert jobs.summary(db).queued == 0
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, "not JSON"])
+def test_a_payload_that_is_not_json_is_handed_over_as_it_is(text: str) -> None:
+    assert jobs.parse_payload(text) == text
 
 
 def test_the_summary_counts_every_state(db: Database) -> None:
@@ -89,6 +140,26 @@ def test_cancelling_answers_what_it_could_do(db: Database) -> None:
     Queue(db).turn_over([Outcome(claim, "done")], [], 0, "me")
     assert jobs.cancel(db, job_id) == "finished"
     assert jobs.cancel(db, "nobody") is None
+
+
+def test_a_job_that_moves_while_it_is_being_cancelled_is_cancelled_all_the_same(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ran when we first looked, and waited for its next attempt when we then asked its worker to end it."""
+    job_id = jobs.enqueue(db, "mail")
+    [claim] = Queue(db).turn_over([], ["mail"], 1, "me")
+    execute = db.execute
+
+    def in_between(query: str, **parameters: object) -> int:
+        if query == "jobs.request_cancel":
+            Queue(db).turn_over([Outcome(claim, "failed", "no")], [], 0, "me")
+        return execute(query, **parameters)
+
+    monkeypatch.setattr(db, "execute", in_between)
+    assert jobs.cancel(db, job_id) == "cancelled"
+    row = jobs.read(db, job_id)
+    assert row is not None
+    assert row.status == "CANCELLED"
 
 
 def test_a_failed_job_can_be_started_again_with_all_its_attempts(db: Database) -> None:

@@ -116,6 +116,22 @@ def test_a_released_job_gets_its_attempt_back(db: Database) -> None:
     assert (_row(db, job_id).status, _row(db, job_id).attempt) == ("QUEUED", 0)
 
 
+@pytest.mark.parametrize("verdict", ["failed", "released", "worker lost"])
+def test_a_job_that_should_be_cancelled_does_not_run_again(db: Database, verdict: str) -> None:
+    """Its attempt ended otherwise before its worker heard of the wish."""
+    job_id = jobs.enqueue(db, "mail", unique_key="k")
+    [claim] = _claim(db, "gone")
+    assert jobs.cancel(db, job_id) == "requested"
+    if verdict == "worker lost":
+        assert Queue(db).rescue_orphans() == 1
+    else:
+        Queue(db).turn_over([Outcome(claim, verdict, "no")], [], 0, "gone")
+    row = _row(db, job_id)
+    assert row.status == "CANCELLED"
+    assert row.finished_at is not None
+    assert jobs.enqueue(db, "mail", unique_key="k") != job_id, "its key is free"
+
+
 def test_an_error_text_of_any_length_can_be_written(db: Database) -> None:
     job_id = jobs.enqueue(db, "mail", max_attempts=1)
     [claim] = _claim(db)

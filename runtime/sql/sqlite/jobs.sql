@@ -30,8 +30,12 @@ UPDATE JobRun SET status = 'COMPLETED', finishedAt = {now}, activeKey = NULL, la
 WHERE id IN {each :ids} AND attempt = :attempt AND workerId = :worker AND status IN ('RUNNING', 'COMPLETED');
 
 -- :name retry
+-- Somebody may have asked for its end a moment ago: then it does not run again. The same holds where a job is given back or its worker was lost.
 UPDATE JobRun
-SET status = 'SCHEDULED', runAt = {now plus :delay_ms}, workerId = NULL, lastError = :error
+SET status = CASE WHEN cancelRequested THEN 'CANCELLED' ELSE 'SCHEDULED' END,
+    finishedAt = CASE WHEN cancelRequested THEN {now} END,
+    activeKey = CASE WHEN cancelRequested THEN NULL ELSE activeKey END,
+    runAt = {now plus :delay_ms}, workerId = NULL, lastError = :error
 WHERE id = :id AND attempt = :attempt AND workerId = :worker AND status = 'RUNNING';
 
 -- :name fail
@@ -44,8 +48,17 @@ WHERE id = :id AND attempt = :attempt AND workerId = :worker AND status IN ('RUN
 
 -- :name release
 -- Given back unfinished: the attempt does not count.
-UPDATE JobRun SET status = 'QUEUED', attempt = attempt - 1, workerId = NULL, startedAt = NULL
+UPDATE JobRun
+SET status = CASE WHEN cancelRequested THEN 'CANCELLED' ELSE 'QUEUED' END,
+    finishedAt = CASE WHEN cancelRequested THEN {now} END,
+    activeKey = CASE WHEN cancelRequested THEN NULL ELSE activeKey END,
+    attempt = attempt - 1, workerId = NULL, startedAt = NULL
 WHERE id IN {each :ids} AND attempt = :attempt AND workerId = :worker AND status = 'RUNNING';
+
+-- :name enqueue_plain
+-- A job about which nothing more was said: the columns' defaults say the rest.
+INSERT INTO JobRun (id, jobName, payload)
+VALUES (:id, :name, :payload);
 
 -- :name enqueue
 -- Apart from `enqueue_later`, because an expression in each of 500 rows costs the server a quarter of its speed.
@@ -126,8 +139,10 @@ ORDER BY j.id LIMIT 500;
 -- :name requeue_orphan
 -- The same attempt of the same process, or somebody else has dealt with it.
 UPDATE JobRun
-SET status = 'SCHEDULED', runAt = {now plus :delay_ms}, workerId = NULL,
-    lastError = :error
+SET status = CASE WHEN cancelRequested THEN 'CANCELLED' ELSE 'SCHEDULED' END,
+    finishedAt = CASE WHEN cancelRequested THEN {now} END,
+    activeKey = CASE WHEN cancelRequested THEN NULL ELSE activeKey END,
+    runAt = {now plus :delay_ms}, workerId = NULL, lastError = :error
 WHERE id = :id AND attempt = :attempt AND workerId = :worker AND status = 'RUNNING';
 
 -- :name fail_orphan
