@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from deploykit.cli.context import Context, verb
-from deploykit.cli.verify import chosen_profile, database_option, duration, resolved_database_url, status_tables
+from deploykit.cli.verify import chosen_profile, duration
+from deploykit.cli.ways import Way, to_the_job_tables
 from deploykit.commands.ghosts import Haunting, end, ghosts
 from deploykit.errors import Exit, UsageError
 from deploykit.railway.client import connect
@@ -15,7 +16,7 @@ from deploykit.verification.checks import Verdict
 
 @verb("ghosts")
 @click.argument("profile", required=False)
-@database_option
+@to_the_job_tables
 @click.option("--kill", is_flag=True, help="End them, after confirmation, and prove that they are gone.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--allow-destructive", is_flag=True, help="Also delete services; --yes does not cover that.")
@@ -23,8 +24,7 @@ from deploykit.verification.checks import Verdict
 def command(
     context: Context,
     profile: str | None,
-    database_url: str | None,
-    status_url: str | None,
+    way: Way,
     kill: bool,
     yes: bool,
     allow_destructive: bool,
@@ -36,17 +36,33 @@ def command(
     """
     wish = chosen_profile(context, profile)
     railway = connect(environment_name=wish.environment, report=context.progress)
-    url, tables = resolved_database_url(database_url), status_tables(status_url)
-    found = ghosts(wish, railway, url, tables=tables, starting_seconds=starting, report=context.progress)
-    if not kill or not found.plan:
-        _show(context, found, ())
-        return _status(found)
-    if found.destructive and not allow_destructive:
+    with way.open(context.progress):
+        found = ghosts(
+            wish,
+            railway,
+            way.database_url,
+            tables=way.tables,
+            starting_seconds=starting,
+            report=context.progress,
+        )
+        if not kill or not found.plan:
+            _show(context, found, ())
+            return _status(found)
         context.note(report.text(found.plan, verdict=str(found.found.health), certain=True))
-        raise UsageError("ending them deletes a service", hint="pass --allow-destructive after reading what is deleted")
-    context.note(report.text(found.plan, verdict=str(found.found.health), certain=True))
-    context.confirm("This ends what is listed above.", yes=yes, typed="kill")
-    after = end(wish, railway, url, found, tables=tables, starting_seconds=starting, report=context.progress)
+        if found.destructive and not allow_destructive:
+            raise UsageError(
+                "ending them deletes a service", hint="pass --allow-destructive after reading what is deleted"
+            )
+        context.confirm("This ends what is listed above.", yes=yes, typed="kill")
+        after = end(
+            wish,
+            railway,
+            way.database_url,
+            found,
+            tables=way.tables,
+            starting_seconds=starting,
+            report=context.progress,
+        )
     for told in after.done:
         context.note(f"done: {told}")
     _show(context, after.left, after.done)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import click
 
 from deploykit.cli.context import Context, verb
+from deploykit.cli.ways import Way, to_the_job_tables
 from deploykit.commands import applied, profiles
-from deploykit.commands.status import StatusTables
 from deploykit.commands.verify import verify
 from deploykit.commands.webhook import tell_on_change
 from deploykit.errors import Exit
@@ -28,29 +27,6 @@ def duration(text: str) -> float:
     return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2] or "s"]
 
 
-def database_option(function: Any) -> Any:
-    """Where to read heartbeats: a database, or the runtime's own endpoint."""
-    for option in (
-        click.option(
-            "--status-url", help="Read heartbeats from the runtime's /deploykit/status instead of a database."
-        ),
-        click.option("--database-url", help="Where the job tables are; else DEPLOYKIT_DATABASE_URL."),
-    ):
-        function = option(function)
-    return function
-
-
-def resolved_database_url(given: str | None) -> str | None:
-    """A flag wins over the environment."""
-    return given or os.environ.get("DEPLOYKIT_DATABASE_URL") or None
-
-
-def status_tables(url: str | None) -> StatusTables | None:
-    """The endpoint as a source; its token comes from DEPLOYKIT_STATUS_TOKEN, never from the command line."""
-    url = url or os.environ.get("DEPLOYKIT_STATUS_URL")
-    return StatusTables(url, os.environ.get("DEPLOYKIT_STATUS_TOKEN") or "") if url else None
-
-
 def chosen_profile(context: Context, name: str | None) -> Profile:
     """The profile of that name, or the one that was applied last."""
     profile, _, _ = profiles.checked(context.project_dir, name or applied.profile_name(context.project_dir))
@@ -59,7 +35,7 @@ def chosen_profile(context: Context, name: str | None) -> Profile:
 
 @verb("verify")
 @click.argument("profile", required=False)
-@database_option
+@to_the_job_tables
 @click.option("--smoke", is_flag=True, help="Also run a no-op job and a schedule to their ends (this writes).")
 @click.option("--smoke-job", default="noop", show_default=True, help="The job that does nothing.")
 @click.option("--smoke-schedule", help="The schedule to switch on and run now; else one that runs the smoke job.")
@@ -70,8 +46,7 @@ def chosen_profile(context: Context, name: str | None) -> Profile:
 def command(
     context: Context,
     profile: str | None,
-    database_url: str | None,
-    status_url: str | None,
+    way: Way,
     smoke: bool,
     smoke_job: str,
     smoke_schedule: str | None,
@@ -87,19 +62,20 @@ def command(
     """
     wish = chosen_profile(context, profile)
     railway = connect(environment_name=wish.environment, report=context.progress)
-    found = verify(
-        wish,
-        railway,
-        resolved_database_url(database_url),
-        smoke=smoke,
-        smoke_job=smoke_job,
-        smoke_schedule=smoke_schedule,
-        wait_seconds=wait,
-        for_seconds=for_,
-        starting_seconds=starting,
-        tables=status_tables(status_url),
-        report=context.progress,
-    )
+    with way.open(context.progress):
+        found = verify(
+            wish,
+            railway,
+            way.database_url,
+            smoke=smoke,
+            smoke_job=smoke_job,
+            smoke_schedule=smoke_schedule,
+            wait_seconds=wait,
+            for_seconds=for_,
+            starting_seconds=starting,
+            tables=way.tables,
+            report=context.progress,
+        )
     value = report.as_json(found)
     if context.json:
         context.result_json(value)

@@ -8,8 +8,9 @@ import sys
 import click
 
 from deploykit.cli.context import Context, verb
-from deploykit.cli.verify import chosen_profile, database_option, duration, resolved_database_url, status_tables
-from deploykit.commands.watch import watch
+from deploykit.cli.verify import chosen_profile, duration
+from deploykit.cli.ways import Way, to_the_job_tables
+from deploykit.commands.watch import Look, watch
 from deploykit.errors import Exit
 from deploykit.railway.client import connect
 from deploykit.report import verify as verify_report, watch as report
@@ -17,15 +18,14 @@ from deploykit.report import verify as verify_report, watch as report
 
 @verb("watch")
 @click.argument("profile", required=False)
-@database_option
+@to_the_job_tables
 @click.option("--every", type=duration, default=30.0, help="Pause between two looks; default 30s.")
 @click.option("--count", type=click.IntRange(1), help="How many looks; default until Ctrl-C.")
 @click.option("--starting", type=duration, default=60.0, help="How long a new deployment may need before it beats.")
 def command(
     context: Context,
     profile: str | None,
-    database_url: str | None,
-    status_url: str | None,
+    way: Way,
     every: float,
     count: int | None,
     starting: float,
@@ -35,32 +35,42 @@ def command(
     Exit status: that of the last look.
     """
     wish = chosen_profile(context, profile)
-    screen = sys.stdout.isatty() and not context.json
     # On a screen that is drawn again and again progress would only flicker; a pipe gets the changes alone.
     railway = connect(environment_name=wish.environment)
     status: int = Exit.INCONCLUSIVE
-    url, tables = resolved_database_url(database_url), status_tables(status_url)
-    for look in watch(wish, railway, url, every_seconds=every, count=count, tables=tables, starting_seconds=starting):
-        status = look.found.exit_code if look.found else Exit.UNREACHABLE
-        cost = look.budget
-        if context.json:
-            if look.found is not None:
-                context.result_json(verify_report.as_json(look.found))
-        elif screen:
-            size = shutil.get_terminal_size((report.WIDTH, report.HEIGHT))
-            drawn = report.screen(
-                look.found,
-                profile=wish.name,
-                at=look.at,
-                problem=look.problem,
-                events=look.events,
-                api=report.api(cost.requests, cost.an_hour, cost.limit, cost.remaining),
-                color=context.colored(),
-                width=size.columns,
-                height=size.lines - 1,
-            )
-            context.result(report.CLEAR + drawn)
-        elif look.changed:
-            context.result(report.line(look.found, at=look.at, problem=look.problem))
-        sys.stdout.flush()
+    with way.open(lambda text: None):
+        for look in watch(
+            wish,
+            railway,
+            way.database_url,
+            every_seconds=every,
+            count=count,
+            tables=way.tables,
+            starting_seconds=starting,
+        ):
+            status = look.found.exit_code if look.found else Exit.UNREACHABLE
+            _show(context, wish.name, look)
+            sys.stdout.flush()
     return status
+
+
+def _show(context: Context, profile: str, look: Look) -> None:
+    if context.json:
+        if look.found is not None:
+            context.result_json(verify_report.as_json(look.found))
+    elif sys.stdout.isatty():
+        cost, size = look.budget, shutil.get_terminal_size((report.WIDTH, report.HEIGHT))
+        drawn = report.screen(
+            look.found,
+            profile=profile,
+            at=look.at,
+            problem=look.problem,
+            events=look.events,
+            api=report.api(cost.requests, cost.an_hour, cost.limit, cost.remaining),
+            color=context.colored(),
+            width=size.columns,
+            height=size.lines - 1,
+        )
+        context.result(report.CLEAR + drawn)
+    elif look.changed:
+        context.result(report.line(look.found, at=look.at, problem=look.problem))

@@ -25,9 +25,10 @@ class Proxy:
     the client sees its connection break either way, and cannot tell which it was.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, near_port: int = 0) -> None:
+        """Pass on to ``port``; listen on ``near_port``, 0 for any free one."""
         self._target = ("127.0.0.1", port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", near_port))
         self.port: int = self._listener.getsockname()[1]
         self._passing = threading.Event()
         self._passing.set()
