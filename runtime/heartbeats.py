@@ -47,6 +47,8 @@ class Heartbeat:
     heartbeat_interval_ms: int | None
     loops: dict[str, Any] | None
     """Age of each loop in milliseconds at the time of the beat."""
+    unplaced: bool = False
+    """The table has no column for the deployment: where this process runs nobody can tell."""
 
 
 def read(db: Database) -> list[Heartbeat]:
@@ -73,6 +75,7 @@ def _heartbeat(row: Row) -> Heartbeat:
         poll_interval_ms=row.get("pollIntervalMs"),
         heartbeat_interval_ms=row.get("heartbeatIntervalMs"),
         loops=_loops(row.get("loops")),
+        unplaced="deployment" not in row,
     )
 
 

@@ -134,9 +134,12 @@ class LiveService:
         return str(command) if command else None
 
 
+SHARED_VARIABLES = "shared variables"
+
+
 @dataclass(frozen=True, slots=True)
 class StagedPatch:
-    """Dashboard edits that wait to be committed; ``touches`` are service names."""
+    """Dashboard edits that wait to be committed; ``touches`` are service names, and ``SHARED_VARIABLES``."""
 
     id: str
     status: str

@@ -12,6 +12,8 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +29,8 @@ TIMEOUT_SECONDS = 90.0
 READ_TRIES = 4
 LONGEST_PAUSE_SECONDS = 30.0
 """A longer Retry-After is handed to the person instead of waited for."""
+
+DATE_SECONDS = 2.0
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 Headers = Mapping[str, str]
@@ -55,6 +59,8 @@ class Railway:
     mutations: int = 0
     budget: Budget = field(default_factory=Budget)
     report: Callable[[str], None] = lambda text: None
+    ahead_seconds: float = 0.0
+    """Railway's clock minus this machine's, by the Date of its last answer; whole seconds and travel make 2 s of it."""
     _http: httpx2.Client | None = None
 
     def run(self, name: str, /, **variables: Any) -> dict[str, Any]:
@@ -115,6 +121,7 @@ class Railway:
             ) from None
         headers = {key.lower(): value for key, value in response.headers.items()}
         self._note_budget(headers)
+        self._note_date(headers.get("date"))
         return read(
             response.status_code,
             headers,
@@ -138,6 +145,17 @@ class Railway:
         if self._http is not None:
             self._http.close()
             self._http = None
+
+    def now(self) -> datetime:
+        """The time by Railway's clock, which is what its deployments are dated with; this machine's may be wrong."""
+        return datetime.now(UTC) + timedelta(seconds=self.ahead_seconds)
+
+    def _note_date(self, date: str | None) -> None:
+        try:
+            ahead = (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds() if date else 0.0
+        except (ValueError, TypeError):
+            return
+        self.ahead_seconds = ahead if abs(ahead) > DATE_SECONDS else 0.0
 
     def _note_budget(self, headers: Headers) -> None:
         self.budget = Budget(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from deploykit.errors import AuthenticationError, UnreachableError
 from deploykit.planning.snapshot import (
+    SHARED_VARIABLES,
     Instance,
     LiveDeployment,
     LiveService,
@@ -75,7 +76,7 @@ def read(railway: Railway, known: Snapshots | None = None) -> Snapshot:
         shared_variables=shared,
         staged=_staged(answer["environmentStagedChanges"], names),
         services_elsewhere=tuple(sorted(name for key, name in names.items() if key not in instances)),
-        read_at=datetime.now(UTC),
+        read_at=railway.now(),
         masked=masked,
         config={key: value for key, value in config.items() if key not in _APART},
     )
@@ -189,8 +190,9 @@ def _staged(patch: Mapping[str, Any] | None, names: Mapping[str, str]) -> Staged
     if patch is None:
         return None
     content = patch.get("patch") or {}
-    touched = tuple(sorted(names.get(key, key) for key in content.get("services") or {}))
-    return StagedPatch(patch["id"], patch["status"], not content, touched, patch.get("lastAppliedError"))
+    touched = sorted(names.get(key, key) for key in content.get("services") or {})
+    shared = [SHARED_VARIABLES] if content.get("sharedVariables") else []
+    return StagedPatch(patch["id"], patch["status"], not content, (*touched, *shared), patch.get("lastAppliedError"))
 
 
 def commits(answer: Mapping[str, Any], live: Snapshot) -> dict[str, str]:

@@ -9,7 +9,7 @@ from deploykit.planning.connections import RESERVE, connections, peak
 from deploykit.profile.schema import DEFAULT_POOL_SIZE, POOL_SIZE, Profile, Secret
 from deploykit.verification import log_lines
 from deploykit.verification.census import DAEMON, promised_poll_ms
-from deploykit.verification.checks import MAX_OLDEST_QUEUED_SECONDS, MAX_QUEUED_JOBS
+from deploykit.verification.checks.tables import MAX_OLDEST_QUEUED_SECONDS, MAX_QUEUED_JOBS
 from deploykit.verification.processes import boxes, databases, spoken
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from deploykit.planning.snapshot import Instance, LiveDeployment, LiveService, Possibly
 from deploykit.profile.schema import DAEMON_FLAG, DAEMON_POLL, WORKER_FLAG, WORKER_POLL, Profile, Service
 from deploykit.verification.evidence import Evidence, gone, home
-from deploykit.verification.liveness import Life, Pulse, bare, beat_seconds, lives
+from deploykit.verification.liveness import Life, Pulse, bare, beat_seconds, hung_seconds, lives
 from runtime.heartbeats import Heartbeat
 
 DAEMON = "schedule_daemon"
@@ -140,6 +140,11 @@ def leaving(profile: Profile, live: LiveService | None, read_at: datetime | None
     return starting(live, read_at, starting_seconds + grace)
 
 
+HEALTHCHECK_SECONDS = 300
+"""How long Railway waits for a health check where nothing else is said (Railway docs: healthchecks)."""
+OLDER = "an older deployment of the service lives on"
+IN_ONE_CONTAINER = "a second process in the same container"
+OUTSIDE = "it names this deployment, and runs in none of its containers"
 _IN_PROGRESS = frozenset({"QUEUED", "WAITING", "INITIALIZING", "BUILDING", "DEPLOYING"})
 _BEGINNING = frozenset({"CREATED", "INITIALIZING"})
 
@@ -232,12 +237,16 @@ class _Kind:
 
     def _fill(self, service: Service, slots: int, quiet: list[Life]) -> Iterator[Row]:
         live = self.snapshot.service(service.name) if self.snapshot else None
-        candidates = sorted(self.candidates.get(service.name, ()), key=self._preference)
+        everyone = sorted(self.candidates.get(service.name, ()), key=self._preference)
+        candidates = [beat for beat in everyone if not self._nowhere(beat)]
+        for beat in everyone:
+            if beat not in candidates:
+                yield self._row(beat, Class.DUPLICATE, OUTSIDE, service.name)
         taken: list[Heartbeat] = []
         for beat in candidates:
             if self._same_container(beat, taken) and not self._leaving(beat):
-                yield self._row(beat, Class.DUPLICATE, "a second process in the same container", service.name)
-            elif self._leaving(beat) or len(taken) == slots:
+                yield self._row(beat, Class.DUPLICATE, IN_ONE_CONTAINER, service.name)
+            elif self._leaving(beat) or self._superseded(live, beat) or len(taken) == slots:
                 yield self._surplus(service, live, beat, taken)
             else:
                 taken.append(beat)
@@ -262,9 +271,35 @@ class _Kind:
         found = home(self.evidence.after, beat.deployment)
         return beat.status == "DRAINING" or (found is not None and found.deployment.status == "REMOVING")
 
+    def _superseded(self, live: LiveService | None, beat: Heartbeat) -> bool:
+        """Whether a newer deployment serves: then this process holds no place of it, however alive it is."""
+        serving = [one.created_at for one in live.active if one.status == "SUCCESS"] if live else []
+        return not bare(beat) and self._deployed_at(beat) < max(serving, default=_EPOCH)
+
+    def _nowhere(self, beat: Heartbeat) -> bool:
+        """Whether a beat claims a deployment and is in none of its containers: somebody copied its variables.
+
+        Told only by what others of the same deployment say, since whether Railway's instance ids are the replica ids
+        that processes see is not documented.
+        """
+        found = home(self.evidence.after, beat.deployment)
+        if bare(beat) or found is None:
+            return False
+        others = [life for life in self.lives if life.heartbeat.deployment == beat.deployment]
+        if beat.replica is None:
+            return any(life.heartbeat.replica is not None for life in others)
+        there = {instance.id for instance in found.deployment.instances if instance.live}
+        named = {life.heartbeat.replica for life in others if life.pulse is not Pulse.ENDED}
+        return bool(there) and beat.replica not in there and there <= named
+
     def _at_home(self, service: Service, beat: Heartbeat) -> Row:
         promised = promised_poll_ms(service, self.kind)
         wish = service.value("DEPLOYKIT_PROFILE")
+        hung = hung_seconds(beat, None if self.kind == DAEMON else beat.poll_interval_ms or promised)
+        if hung is not None:
+            return self._row(
+                beat, Class.SILENT, f"it beats, and its loop has not turned for {hung:.0f} s", service.name
+            )
         if beat.poll_interval_ms is not None and beat.poll_interval_ms != promised:
             why = f"polls every {beat.poll_interval_ms} ms, the profile says {promised} ms"
             return self._row(beat, Class.MISCONFIGURED, why, service.name)
@@ -276,14 +311,26 @@ class _Kind:
         return self._row(beat, Class.EXPECTED, "", service.name)
 
     def _surplus(self, service: Service, live: LiveService | None, beat: Heartbeat, taken: list[Heartbeat]) -> Row:
-        older = self._deployed_at(beat) < max(map(self._deployed_at, taken), default=_EPOCH)
-        if self._leaving(beat):
+        newest = max(map(self._deployed_at, taken), default=_EPOCH)
+        older = self._deployed_at(beat) < newest or self._superseded(live, beat)
+        if self._leaving(beat) and not self._overstays(service, taken):
             return self._row(beat, Class.DRAINING, "it is on its way out", service.name)
         read_at = self.snapshot.read_at if self.snapshot else None
-        if older and leaving(self.profile, live, read_at, self.starting_seconds):
+        if older and not self._leaving(beat) and leaving(self.profile, live, read_at, self.starting_seconds):
             return self._row(beat, Class.DRAINING, "its successor is young; it should leave soon", service.name)
-        why = "an older deployment of the service lives on" if older else "one more than the profile wants here"
+        why = OLDER if older else "one more than the profile wants here"
         return self._row(beat, Class.DUPLICATE, why, service.name)
+
+    def _overstays(self, service: Service, taken: list[Heartbeat]) -> bool:
+        """Whether who is leaving should be gone, counted from when its successor registered: until it was healthy, then
+        overlap and draining.
+        """
+        began = max((beat.started_at for beat in taken if beat.started_at), default=None)
+        if began is None:
+            return False
+        healthy = (service.healthcheck_timeout_seconds or HEALTHCHECK_SECONDS) if service.healthcheck else 0
+        grace = healthy + (service.overlap_seconds or 0) + (service.draining_seconds or 0) + self.starting_seconds
+        return (self.evidence.samples[-1].at - began).total_seconds() > grace
 
     # --- which stay empty ---------------------------------------------------------------------------------------
 
@@ -392,6 +439,11 @@ def _web(profile: Profile, evidence: Evidence, starting_seconds: float) -> Itera
         rolling = leaving(profile, live, snapshot.read_at, starting_seconds)
         newest = running[0][0].id if running else None
         filled = 0
+        asleep = next((one for one in live.active if one.status == "SLEEPING"), None) if live else None
+        if asleep is not None and service.sleep and not running:
+            filled = service.total_replicas
+            place = Row(WEB, Class.EXPECTED, service.name, asleep.id, why="asleep until the next request")
+            yield from [place] * filled
         for deployment, instance in running:
             place = Row(WEB, Class.EXPECTED, service.name, deployment.id, instance.id, alive=True)
             if deployment.status == "REMOVING" or instance.status == "REMOVING":
@@ -405,7 +457,7 @@ def _web(profile: Profile, evidence: Evidence, starting_seconds: float) -> Itera
                 yield replace(place, class_=Class.DRAINING, why="its successor is young; it should leave soon")
             else:
                 older = deployment.id != newest
-                why = "an older deployment lives on" if older else "one more than the profile wants here"
+                why = OLDER if older else "one more than the profile wants here"
                 yield replace(place, class_=Class.DUPLICATE, why=why)
         for _ in range(service.total_replicas - filled):
             why = "a rollout is under way" if young else "no process of it runs on Railway"

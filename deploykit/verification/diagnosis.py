@@ -11,22 +11,29 @@ from enum import IntEnum
 
 from deploykit.planning.snapshot import LiveDeployment, LiveService
 from deploykit.profile.schema import DAEMON_FLAG, POOL_SIZE, WORKER_FLAG, Service
-from deploykit.verification.census import DAEMON, WEB, WORKER, Class, Row, promised_poll_ms
-from deploykit.verification.checks import (
+from deploykit.verification.census import (
+    DAEMON,
+    IN_ONE_CONTAINER,
+    OLDER,
+    OUTSIDE,
+    WEB,
+    WORKER,
+    Class,
+    Row,
+    promised_poll_ms,
+)
+from deploykit.verification.checks import Case, Health, Verdict, Verification, check
+from deploykit.verification.checks.platform import CONTROLS, agrees, configured, serves, touches_us
+from deploykit.verification.checks.processes import RESTARTS_WITHIN_SECONDS, falls, falls_often, lease_is_stuck
+from deploykit.verification.checks.tables import (
     CONNECTIONS_ALARM,
-    CONTROLS,
     SKEW_ALARM_SECONDS,
-    Case,
-    Health,
-    Verdict,
-    Verification,
-    check,
     longest_job_seconds,
     planned_connections,
-    serves,
 )
 from deploykit.verification.evidence import home
 from deploykit.verification.log_lines import read as read_lines
+from runtime.lease import LeaseState
 
 CRASH_LOOP_STARTS = 3
 
@@ -140,24 +147,21 @@ def _settings(case: Case) -> Iterator[Diagnosis]:
         if not service.is_app or live is None or deployment is None:
             continue
         for name in CONTROLS:
-            stored, wish = live.variables.get(name), service.value(name)
-            configured = stored.value if stored else None
+            wish, now = service.value(name), configured(live, deployment, name)
             # What a deployment that ended was created with is not told: then what is configured now has to do.
-            runs = configured if deployment.variables is None else deployment.variables.get(name)
-            if stored is not None and configured is None:
-                configured = runs
+            runs = now if deployment.variables is None else deployment.variables.get(name)
             if name == DAEMON_FLAG and runs == "true" != wish:
                 yield _two_daemons(case, service)
-            elif configured != runs:
+            elif now != runs:
                 yield Diagnosis(
                     "never-deployed",
                     Rank.SETTING,
                     f"{name} of {service.name} was changed and never deployed",
-                    f"it is configured as {configured}; the running deployment was created with {runs}",
-                    (f"railway redeploy --service {service.name}",) if configured == wish else _apply(case),
+                    f"it is configured as {now}; the running deployment was created with {runs}",
+                    (f"railway redeploy --service {service.name}",) if now == wish else _apply(case),
                     service.name,
                 )
-            elif wish != runs and (runs is not None or deployment.variables is not None):
+            elif not agrees(wish, runs) and (runs is not None or deployment.variables is not None):
                 yield _wrong_setting(case, service, name, runs, wish)
 
 
@@ -202,7 +206,7 @@ def _staged(case: Case) -> Iterator[Diagnosis]:
     staged = case.evidence.snapshot.staged if case.evidence.snapshot else None
     if staged is not None and not staged.empty:
         touched = f" for {', '.join(staged.touches)}" if staged.touches else ""
-        rank = Rank.SETTING if set(staged.touches) & set(case.profile.services) else Rank.REMARK
+        rank = Rank.SETTING if touches_us(case.profile, staged) else Rank.REMARK
         cure = ("in the dashboard: Details → Discard, or Deploy", *_apply(case))
         because = "they were made in the dashboard and not committed; the next commit there deploys them"
         yield Diagnosis("staged-changes", rank, f"edits{touched} wait in the dashboard", because, cure)
@@ -243,11 +247,17 @@ def _ghost(case: Case, row: Row) -> Diagnosis:
         cure = (kill, "if it lives on: rotate the database's password, so that it is locked out")
         cause = f"a {word} outlived its deployment"
         return Diagnosis("zombie", Rank.GHOST, cause, row.why, cure, row.service or row.worker_id)
-    if "older deployment" in row.why:
+    if row.why == OLDER:
         cause = f"an old deployment of {row.service} is still alive"
         cure = (f"railway: remove deployment {row.deployment}", kill)
         return Diagnosis("old-deployment", Rank.GHOST, cause, row.why, cure, row.service)
-    if "same container" in row.why:
+    if row.why == OUTSIDE:
+        where = f"{row.hostname}, pid {row.pid}" if row.hostname else "a host that does not say its name"
+        cause = f"a {word} outside of Railway says that it is {row.service} ({where})"
+        cure = (f"on {row.hostname or 'that host'}: kill {row.pid or 'the process'}", kill,
+                "keep RAILWAY_DEPLOYMENT_ID and DATABASE_URL from that place")  # fmt: skip
+        return Diagnosis("foreign-process", Rank.GHOST, cause, row.why, cure, row.worker_id)
+    if row.why == IN_ONE_CONTAINER:
         cause = f"{row.service} starts its {word} twice in one container"
         cure = (f"railway restart --service {row.service}", "start it once: look at the start command", kill)
         return Diagnosis("started-twice", Rank.GHOST, cause, row.why, cure, row.service)
@@ -279,8 +289,18 @@ def _absent(case: Case) -> Iterator[Diagnosis]:
             # A flag that is off explains a process that never came: then no other database has to.
             if cause.id != "wrong-database" or not _flag_is_off(case, service):
                 yield cause
+        elif falls_often(case, service):
+            yield _falling(case, service)
         if live is not None and case.current(service) is not None:
             yield from _failed_deploy(case, service, live)
+
+
+def _falling(case: Case, service: Service) -> Diagnosis:
+    """It lives at this moment, as it did before each of its falls."""
+    minutes = RESTARTS_WITHIN_SECONDS / 60
+    because = f"{len(falls(case, service))} of its processes ended without a goodbye within {minutes:.0f} minutes"
+    cure = (f"railway logs --service {service.name}", f"railway restart --service {service.name}")
+    return Diagnosis("crash-loop", Rank.PLATFORM, f"{service.name} crashes", because, cure, service.name)
 
 
 def _flag_is_off(case: Case, service: Service) -> bool:
@@ -329,6 +349,8 @@ def _why_absent(case: Case, service: Service, live: LiveService, rows: Sequence[
     frozen = [row for row in rows if row.worker_id is not None]
     if frozen:
         because = f"its container runs, and its heartbeat stands still since {_ago(frozen[0])}"
+        if frozen[0].alive:
+            because = frozen[0].why
         return Diagnosis("stuck", Rank.PROCESS, f"{name} is stuck", because, (restart, logs), name)
     if any(row.kind == WEB for row in rows):
         return Diagnosis("no-instance", Rank.PLATFORM, f"{name} does not run", rows[0].why, (logs, restart), name)
@@ -419,23 +441,33 @@ def _schedules(case: Case) -> Iterator[Diagnosis]:
         because = "a daemon beats, and due times pass without a job"
         yield Diagnosis("overdue", Rank.QUEUE, "the daemon does not fire its schedules", because, cure)
     lease = case.evidence.lease
-    if (
-        "lease" in failed
-        and lease is not None
-        and daemons
-        and not any(row.worker_id == lease.holder_id for row in daemons)
-    ):
-        ghost = next((row for row in case.census.ghosts if row.worker_id == lease.holder_id), None)
-        if ghost is None:
-            cure = (*(f"railway restart --service {service.name}" for service in case.profile.daemons),)
-            free = "free" if lease.holder_id is None else "over"
-            because = f"the lease is {free}, and the daemon that lives does not take it"
-            yield Diagnosis("no-leader", Rank.PROCESS, "no daemon leads", because, cure)
+    # A ghost that leads is named as the ghost that it is.
+    known = {row.worker_id for row in (*daemons, *case.census.ghosts)}
+    if "lease" in failed and lease is not None and daemons and lease.holder_id not in known:
+        yield _no_leader(case, lease)
     schedules = case.evidence.schedules
     if schedules and not any(schedule.enabled for schedule in schedules):
         cure = (f"python -m runtime schedules enable {schedules[0].name}",)
         because = f"{len(schedules)} schedules are known, and all are switched off"
         yield Diagnosis("none-enabled", Rank.REMARK, "no schedule is enabled", because, cure)
+
+
+def _no_leader(case: Case, lease: LeaseState) -> Diagnosis:
+    cure: tuple[str, ...]
+    if lease_is_stuck(case):
+        cure = (
+            "in the database: UPDATE SchedulerLease SET expiresAt = '1970-01-02' WHERE name = 'scheduler'",
+            f"deploykit verify {case.profile.name}: a daemon that stands by takes it within seconds",
+        )
+        because = (
+            f"{lease.holder_id} holds it for another {lease.expires_in_seconds:.0f} s, which no daemon asks for, and"
+            " does not beat: the row was edited, or the database's clock was set back"
+        )
+        return Diagnosis("lease-stuck", Rank.DATABASE, "no daemon can take the lease", because, cure)
+    cure = (*(f"railway restart --service {service.name}" for service in case.profile.daemons),)
+    free = "free" if lease.holder_id is None else "over"
+    because = f"the lease is {free}, and the daemon that lives does not take it"
+    return Diagnosis("no-leader", Rank.PROCESS, "no daemon leads", because, cure)
 
 
 def _clock(case: Case) -> Iterator[Diagnosis]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deploykit.planning.snapshot import Snapshot
 from deploykit.profile.schema import DAEMON_FLAG, WORKER_FLAG, Profile
-from deploykit.verification.census import DAEMON, Census, Class, Row
+from deploykit.verification.census import DAEMON, IN_ONE_CONTAINER, OUTSIDE, Census, Class, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,9 @@ def _duplicate(profile: Profile, row: Row, snapshot: Snapshot | None) -> tuple[A
     newest = max(live.active, key=lambda deployment: deployment.created_at, default=None) if live else None
     if newest is not None and newest.id != row.deployment:
         return (RemoveDeployment(row.service, row.deployment),)
-    if "same container" in row.why:
+    if row.why == OUTSIDE:
+        return (*_terminate(row), Advise(f"if it runs elsewhere, on {row.hostname or 'that host'}: kill {row.pid}"))
+    if row.why == IN_ONE_CONTAINER:
         return (RestartDeployment(row.service, row.deployment),)
     name = profile.name
     return (Advise(f"deploykit plan {name}, then deploykit apply: it sets the replicas back to the profile's number"),)

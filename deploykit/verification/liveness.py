@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from deploykit.verification.evidence import Sample
 from runtime.heartbeats import Heartbeat
+from runtime.loop import OUTAGE_LONGEST_SECONDS
 
 DEFAULT_BEAT_SECONDS = 10.0
 UNKNOWN_BEAT_SECONDS = 30.0
@@ -21,6 +22,10 @@ PATIENCE_BEATS = 3.0
 """A beat may be late by two periods, a failover of the database for instance, before silence means anything."""
 SECOND_LOOK_SECONDS = 1.0
 """The longest pause between the first look and the second."""
+LEASE_BEATS = 3
+"""A daemon turns at least this often, in beats, since it has a lease to renew (`runtime.daemon.lease_ttl_ms`)."""
+LOOP_GRACE_SECONDS = 15.0
+"""What a turn may take beyond its wait: a slow query with its timeout."""
 _FINISHED = frozenset({"STOPPED", "DEAD"})
 
 
@@ -51,9 +56,24 @@ def beat_seconds(heartbeat: Heartbeat) -> float:
     return UNKNOWN_BEAT_SECONDS if bare(heartbeat) else DEFAULT_BEAT_SECONDS
 
 
+def hung_seconds(heartbeat: Heartbeat, poll_ms: int | None) -> float | None:
+    """How long no loop of a beating process has turned, None while that is what it may take.
+
+    The heart beats on a thread of its own, so a process may beat and do nothing. ``poll_ms`` is how long its loop may
+    wait between two turns, None for a daemon, which has its lease to look after. Longer than either is the pause after
+    a failure of the database (`runtime.loop.Outage`).
+    """
+    loops = (heartbeat.loops or {}).values()
+    ages = [age / 1000 for age in loops if isinstance(age, int | float) and not isinstance(age, bool)]
+    waits = LEASE_BEATS * beat_seconds(heartbeat) if poll_ms is None else poll_ms / 1000
+    longest = max(waits, OUTAGE_LONGEST_SECONDS * 1.25) + LOOP_GRACE_SECONDS
+    oldest = max(ages, default=0.0)
+    return oldest if oldest > longest else None
+
+
 def bare(heartbeat: Heartbeat) -> bool:
-    """Whether the row has only the guide's columns: it tells the kind and the time, but not who it is."""
-    return all(
+    """Whether the row tells the kind and the time, but not where its process runs: the guide's columns, or few more."""
+    return heartbeat.unplaced or all(
         value is None
         for value in (heartbeat.beats, heartbeat.pid, heartbeat.hostname, heartbeat.service, heartbeat.deployment)
     )
@@ -80,6 +100,8 @@ def _pulse(samples: Sequence[Sample], last: Heartbeat) -> Pulse:
     if len(seen) > 1 and _advanced(seen[0][1], last):
         # Saying goodbye writes the time too; only who beats *after* its goodbye is alive in spite of it.
         said_goodbye_before = seen[0][1].status in _FINISHED
+        if _still_seconds(seen) > beat_seconds(last) * PATIENCE_BEATS:
+            return Pulse.ENDED if finished else Pulse.FROZEN  # it moved once, and then no more
         return Pulse.ALIVE if not finished or said_goodbye_before else Pulse.ENDED
     if finished:
         return Pulse.ENDED
@@ -105,6 +127,13 @@ def _sightings(samples: Sequence[Sample], worker_id: str) -> list[tuple[datetime
         for heartbeat in sample.heartbeats
         if heartbeat.worker_id == worker_id
     ]
+
+
+def _still_seconds(seen: Sequence[tuple[datetime, Heartbeat]]) -> float:
+    """How long a row has stood as it was last seen."""
+    end, last = seen[-1]
+    since = next((at for at, beat in seen if not _advanced(beat, last)), end)
+    return (end - since).total_seconds()
 
 
 def _advanced(first: Heartbeat, last: Heartbeat) -> bool:

@@ -174,14 +174,14 @@ def test_during_a_deploy_the_old_process_is_draining_and_after_it_a_duplicate() 
         assert [row.class_ for row in rows(world)] == [Class.STANDBY, expected]
 
 
-def test_a_removing_deployment_is_draining_however_old() -> None:
+def test_a_removing_deployment_is_draining_however_long_its_successor_was_built() -> None:
     world = World()
     world.replace_deployments(
         "schedule-daemon",
         deployment("new", "schedule-daemon", created_at=NOW - timedelta(minutes=50)),
         deployment("day", "schedule-daemon", status="REMOVING"),
     )
-    world.alive["new"] = beat("n", "schedule_daemon", "new")
+    world.alive["new"] = beat("n", "schedule_daemon", "new", started_at=NOW - timedelta(seconds=10))
     assert [row.class_ for row in rows(world)] == [Class.EXPECTED, Class.DRAINING]
 
 

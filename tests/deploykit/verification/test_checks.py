@@ -293,7 +293,7 @@ def test_a_rollout_is_no_alarm() -> None:
     new = deployment("new", "schedule-daemon", created_at=NOW - timedelta(seconds=15))
     world.replace_deployments("schedule-daemon", new, deployment("day", "schedule-daemon", status="REMOVING"))
     world.alive["daemon"] = replace(world.alive["daemon"], status="DRAINING")
-    world.alive["new"] = beat("d2", "schedule_daemon", "new")
+    world.alive["new"] = beat("d2", "schedule_daemon", "new", started_at=NOW - timedelta(seconds=10))
     world.extra["lease"] = LeaseState("d2", 4, 20.0)
     checks = check(world.case())
     assert [result for result in checks if result.verdict is Verdict.FAIL] == []
