@@ -69,9 +69,10 @@ def opened() -> Iterator[Door]:
             if reply.drop:
                 self.close_connection = True
                 return
-            self.send_response(reply.status)
+            self.send_response_only(reply.status)
             content = reply.encoded()
-            for name, value in {**reply.headers, "Content-Length": str(len(content))}.items():
+            sent = {"Date": self.date_time_string(), **reply.headers}
+            for name, value in {**sent, "Content-Length": str(len(content))}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)

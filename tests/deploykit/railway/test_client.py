@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import socket
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
@@ -46,6 +48,23 @@ def test_the_rate_limit_is_remembered_as_railway_last_stated_it(door: Door, rail
     door.say(Reply({"data": {}}, headers=stated))
     railway.run("IdentifyBearer")
     assert (railway.budget.limit, railway.budget.remaining, railway.budget.reset) == (1000, 998, "60")
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_the_time_is_taken_from_railways_clock_where_this_machines_is_wrong(
+    door: Door, railway: Railway, hours: int
+) -> None:
+    true = datetime.now(UTC) + timedelta(hours=hours)
+    door.say(Reply({"data": {}}, headers={"Date": format_datetime(true, usegmt=True)}))
+    railway.run("IdentifyBearer")
+    assert abs(railway.now() - true) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("date", ["yesterday", ""])
+def test_a_date_that_is_none_changes_nothing(door: Door, railway: Railway, date: str) -> None:
+    door.say(Reply({"data": {}}, headers={"Date": date}))
+    railway.run("IdentifyBearer")
+    assert railway.ahead_seconds == 0.0
 
 
 # ---- trying again ---------------------------------------------------------------------------------------------
