@@ -19,7 +19,7 @@ from deploykit.planning.decide import Adjust, Blocked, Configure, Decision, Dele
 from deploykit.planning.diff import Values, deletion, missing_secrets
 from deploykit.planning.graph import volume_name
 from deploykit.planning.snapshot import LiveService, Snapshot
-from deploykit.planning.view import observation, target
+from deploykit.planning.view import lags, observation, target
 from deploykit.profile.schema import Profile
 from deploykit.railway import execute, snapshot as reading
 from deploykit.railway.answers import BusyError, OutcomeUnknownError, mask
@@ -29,6 +29,8 @@ from runtime.db import DatabaseError, SchemaError
 
 PATIENCE_SECONDS = 900.0
 """How long one wait may last: a build, a health check (300 s by default) and draining."""
+STALLED_SECONDS = 60.0
+"""How long Railway may take to follow a new number of replicas before the service is deployed anew."""
 MOST_RETRIES = 5
 MOST_DEPLOYS = 3
 """Of one service in one apply: more means that something else changes it, and going on would cost money."""
@@ -74,6 +76,7 @@ class _Run:
     known: reading.Snapshots = field(default_factory=dict)
     touched: dict[str, set[str]] = field(default_factory=dict)
     previewed: tuple[str, list[Change]] | None = None
+    lagging: dict[str, float] = field(default_factory=dict)
     retries: int = 0
     heartbeats_read: bool = False
 
@@ -125,7 +128,7 @@ def _until_done(run: _Run, patience_seconds: float) -> Snapshot:
         check_environment(run.profile, live)
         changes = _changes(run, live)
         _check_drift(run, live, changes)
-        now = observation(run.profile, live, changes, _beats(run), _failed(run, live))
+        now = observation(run.profile, live, changes, _beats(run), _failed(run, live), _stalled(run, live))
         decision = decide(now, goal)
         if isinstance(decision, Done):
             return live
@@ -232,6 +235,14 @@ def _failed(run: _Run, live: Snapshot) -> dict[str, str]:
         elif newest.status == "SUCCESS" and newest.stopped:
             failed[name] = f"the process of {name} ended by itself with status 0: a service must keep running"
     return failed
+
+
+def _stalled(run: _Run, live: Snapshot) -> set[str]:
+    """Services that have had another number of replicas than is configured for longer than it takes to start them."""
+    moment = time.monotonic()
+    lagging = {one.name for one in live.services if any(lags(one, deployment) for deployment in one.deployments)}
+    run.lagging = {name: run.lagging.get(name, moment) for name in lagging}
+    return {name for name, since in run.lagging.items() if moment - since > STALLED_SECONDS}
 
 
 def _last_words(run: _Run, deployment: str) -> str:

@@ -133,6 +133,14 @@ class LiveService:
         command = self.config.get("deploy", {}).get("startCommand")
         return str(command) if command else None
 
+    @property
+    def replicas(self) -> int:
+        """How many replicas are configured, over all regions."""
+        deploy = self.config.get("deploy") or {}
+        regions = [entry for entry in (deploy.get("multiRegionConfig") or {}).values() if entry]
+        counts = [int(entry.get("numReplicas") or 1) for entry in regions] or [int(deploy.get("numReplicas") or 1)]
+        return sum(counts)
+
 
 SHARED_VARIABLES = "shared variables"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -61,8 +61,12 @@ def observation(
     changes: Iterable[Change],
     beats: Iterable[Beat] | None = None,
     failed: Mapping[str, str] | None = None,
+    stalled: Collection[str] = (),
 ) -> Observation:
-    """The environment as `decide` sees it. ``changes`` are what `diff` found; ``beats`` None when not read."""
+    """The environment as `decide` sees it. ``changes`` are what `diff` found; ``beats`` None when not read.
+
+    ``stalled`` names services whose active deployment `lags` behind the configured number of replicas for too long.
+    """
     changes = tuple(changes)
     changed = {change.service for change in changes if change.wire and change.kind != "resource.delete"}
     volumes = {volume_name(service): name for name, service in profile.services.items()}
@@ -70,7 +74,7 @@ def observation(
     databases = {one.name for one in target(profile).services if one.is_database}
     seen = tuple(
         replace(
-            _seen(profile, one, one.name not in changed, databases),
+            _seen(profile, one, one.name not in changed, databases, one.name in stalled),
             loose=frozenset(change.kind for change in changes if change.own and change.service == one.name),
         )
         for one in live.services
@@ -78,7 +82,7 @@ def observation(
     return Observation(seen, _beating(live, beats), dict(failed or {}), beats is None)
 
 
-def _seen(profile: Profile, live: LiveService, matches: bool, databases: set[str]) -> Seen:
+def _seen(profile: Profile, live: LiveService, matches: bool, databases: set[str], stalled: bool) -> Seen:
     service = profile.services.get(live.name)
     is_database = live.name in databases
     return Seen(
@@ -89,7 +93,9 @@ def _seen(profile: Profile, live: LiveService, matches: bool, databases: set[str
         matches=matches or is_database,
         exclusive=any((live.config.get("volumeMounts") or {}).values()),
         deployments=tuple(
-            deployed for one in live.deployments if (deployed := _deployed(profile, live, one, is_database)) is not None
+            replace(deployed, current=False) if stalled and lags(live, one) else deployed
+            for one in live.deployments
+            if (deployed := _deployed(profile, live, one, is_database)) is not None
         ),
     )
 
@@ -177,6 +183,16 @@ def current(live: LiveService, deployment: LiveDeployment) -> bool:
     return all(settings.get(key) == stored.get(key) for key in ("startCommand", "healthcheckPath", "cronSchedule"))
 
 
+def lags(live: LiveService, deployment: LiveDeployment) -> bool:
+    """Whether an active deployment has another number of replicas than is configured.
+
+    Railway follows a new number without a deployment (Railway docs: scaling). A deployment that was on its way at that
+    moment may come up with the old one, though.
+    """
+    staying = sum(one.live and one.status != "REMOVING" for one in deployment.instances)
+    return deployment.status == "SUCCESS" and deployment.id in live.active_ids and staying != live.replicas
+
+
 def _phase(live: LiveService, deployment: LiveDeployment) -> Phase | None:
     possibly = deployment.possibly
     if possibly is Possibly.GONE:
@@ -189,8 +205,8 @@ def _phase(live: LiveService, deployment: LiveDeployment) -> Phase | None:
             return Phase.LEAVING
         if deployment.status == "SLEEPING":
             return Phase.ACTIVE  # no process now, but the next packet wakes it
-        running = [one for one in deployment.instances if one.live]
-        return Phase.ACTIVE if running and all(one.status == "RUNNING" for one in running) else Phase.STARTED
+        complete = all(one.status == "RUNNING" for one in deployment.instances if one.live)
+        return Phase.ACTIVE if complete and not lags(live, deployment) else Phase.STARTED
     if possibly is Possibly.PENDING:
         return Phase.PENDING
     if deployment.status in ("REMOVED", "FAILED", "SKIPPED"):

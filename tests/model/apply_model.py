@@ -36,10 +36,11 @@ Decide = Callable[[Observation, Target], Decision]
 
 
 class Copy(NamedTuple):
-    """One deployment: its phase, and the name of the configuration it was created with."""
+    """One deployment: its phase, the name of the configuration it was created with, and how many replicas run."""
 
     phase: str
     config: str
+    up: int = 1
 
 
 class Site(NamedTuple):
@@ -104,6 +105,8 @@ class Scene:
     """Profiles that only tell what a start command means, for services that the wanted profile does not know."""
     decide: Decide = decide
     applying: bool = True
+    hasty: bool = False
+    """Whether the client takes every number of replicas that is not the configured one for one that stays so."""
     merge_equal: bool = False
     """Whether equal deployments of a service count as one. Two operators can queue them without end; for what happens
     between services (XS, CC) one says as much as many."""
@@ -233,14 +236,13 @@ class Search:
         return state if state.armed or not self._clean(state.world) else state._replace(armed=True)
 
     def _clean(self, world: World) -> bool:
-        """At most one service schedules or ever will without somebody configuring it."""
-        return (
-            sum(
-                self._daemon(name, site.config) or any(self._daemon(name, copy.config) for copy in site.copies)
-                for name, site in zip(self.scene.names, world.sites, strict=True)
-            )
-            <= 1
-        )
+        """At most one service schedules or ever will without somebody configuring it, and never in two replicas."""
+        scheduling = [
+            (name, {site.config, *(copy.config for copy in site.copies)})
+            for name, site in zip(self.scene.names, world.sites, strict=True)
+        ]
+        daemons = [(name, config) for name, configs in scheduling for config in configs if self._daemon(name, config)]
+        return len({name for name, _ in daemons}) <= 1 and all(self._replicas(*daemon) == 1 for daemon in daemons)
 
     # ---- what must hold -------------------------------------------------------------------------------------------
 
@@ -249,7 +251,7 @@ class Search:
         if not state.armed:
             return
         running = [
-            sum(copy.phase in RUNNING and self._daemon(name, copy.config) for copy in site.copies)
+            sum(copy.up for copy in site.copies if copy.phase in RUNNING and self._daemon(name, copy.config))
             for name, site in zip(self.scene.names, state.world.sites, strict=True)
         ]
         if sum(count > 0 for count in running) > 1:
@@ -280,6 +282,8 @@ class Search:
         for name, site in self._named(world):
             if name in wanted:
                 if [copy.phase for copy in site.copies] != [ACTIVE]:
+                    return False
+                if site.copies[0].up != self._replicas(name, site.config):
                     return False
                 if diff(self.scene.profiles[index], self.snapshot(world)):
                     return False
@@ -327,7 +331,9 @@ class Search:
         changes = diff(profile, live)
         remove = [name for name in self.scene.remove if live.service(name)]
         changes += [deletion(name, f"service.{name}") for name in remove]
-        now = observation(profile, live, changes, self._beats(world) if self.scene.hearts else None)
+        beats = self._beats(world) if self.scene.hearts else None
+        stalled = self.scene.names if self.scene.hasty else ()
+        now = observation(profile, live, changes, beats, stalled=stalled)
         return self.scene.decide(now, target(profile, remove))
 
     def _act(self, world: World, decision: Decision, index: int) -> World:
@@ -336,6 +342,9 @@ class Search:
             for name in decision.services:
                 site, wanted = sites[name], f"target{index}"
                 if self.configs[name].get(site.config) == self.configs[name][wanted]:
+                    continue
+                if self._only_scales(name, site.config, wanted):
+                    sites[name] = Site(wanted, tuple(self._scaled(name, site.copies, wanted)))
                     continue
                 sites[name] = Site(wanted, (*site.copies, Copy(PENDING, wanted)))
             return self._world(world, sites)
@@ -349,12 +358,12 @@ class Search:
             going = next((c for c in site.copies if c.config == config and c.phase not in (LEAVING, ZOMBIE)), None)
             if going is not None:
                 kept = _without(site.copies, going)
-                left = () if going.phase == PENDING else (Copy(LEAVING, config),)
+                left = () if going.phase == PENDING else (going._replace(phase=LEAVING),)
                 sites[decision.service] = site._replace(copies=(*kept, *left))
         elif isinstance(decision, Delete):
             site = sites[decision.service]
             going_on = tuple(
-                copy if copy.phase == ZOMBIE else Copy(LEAVING, copy.config)
+                copy if copy.phase == ZOMBIE else copy._replace(phase=LEAVING)
                 for copy in site.copies
                 if copy.phase != PENDING
             )
@@ -386,16 +395,41 @@ class Search:
                 if name not in self.scene.exclusive or not blocking:
                     yield "container starts", (*others, Copy(STARTED, copy.config))
                 elif any(one.phase == ACTIVE for one in blocking):
-                    ended = tuple(Copy(LEAVING, one.config) if one.phase == ACTIVE else one for one in others)
-                    yield "the volume is taken from the old copy", (*ended, copy)
+                    yield "the volume is taken from the old copy", (*_superseded(others), copy)
             case "started":
                 yield "health check fails", others
-                superseded = tuple(Copy(LEAVING, one.config) if one.phase == ACTIVE else one for one in others)
-                yield "becomes active", (*superseded, Copy(ACTIVE, copy.config))
+                yield "becomes active", (*_superseded(others), copy._replace(phase=ACTIVE))
             case "leaving":
-                yield "old copy is gone", others
+                yield (
+                    "one replica of the old copy is gone" if copy.up > 1 else "old copy is gone",
+                    (
+                        *others,
+                        *([copy._replace(up=copy.up - 1)] if copy.up > 1 else []),
+                    ),
+                )
             case "zombie":
                 yield "left-over process ends", others
+        if copy.phase in (STARTED, ACTIVE) and copy.up < self._replicas(name, copy.config):
+            yield "another replica starts", (*others, copy._replace(up=copy.up + 1))
+
+    def _replicas(self, name: str, config: str) -> int:
+        return self.configs[name][config].replicas
+
+    def _only_scales(self, name: str, before: str, after: str) -> bool:
+        """Whether nothing but the number of replicas differs: then Railway deploys nothing (Railway docs: scaling)."""
+        one, other = self.configs[name].get(before), self.configs[name][after]
+        return one is not None and one.variables == other.variables and _unscaled(one) == _unscaled(other)
+
+    def _scaled(self, name: str, copies: tuple[Copy, ...], wanted: str) -> Iterator[Copy]:
+        """The active copy takes the new number: replicas too many leave, missing ones start by and by."""
+        for copy in copies:
+            if copy.phase != ACTIVE:
+                yield copy
+                continue
+            kept = min(copy.up, self._replicas(name, wanted))
+            yield Copy(ACTIVE, wanted, kept)
+            if copy.up > kept:
+                yield Copy(LEAVING, copy.config, copy.up - kept)
 
     # ---- between the model and production -------------------------------------------------------------------------
 
@@ -416,14 +450,17 @@ class Search:
     def _live(self, name: str, copy: Copy) -> LiveDeployment:
         created_from = self.configs[name][copy.config]
         status = {PENDING: "BUILDING", STARTED: "DEPLOYING", ACTIVE: "SUCCESS", LEAVING: "REMOVING"}[copy.phase]
-        instance = {PENDING: (), LEAVING: (Instance("i", "REMOVING"),)}.get(copy.phase, (Instance("i", "RUNNING"),))
+        here = 0 if copy.phase == PENDING else copy.up
+        wanted = self._replicas(name, copy.config)
+        coming = 0 if copy.phase in (PENDING, LEAVING) else wanted - copy.up
+        words = ["REMOVING" if copy.phase == LEAVING else "RUNNING"] * here + ["INITIALIZING"] * coming
         return LiveDeployment(
             id=f"{name}:{copy.config}:{copy.phase}",
             service_id=name,
             status=status,
             stopped=False,
             created_at=WHEN,
-            instances=instance,
+            instances=tuple(Instance(f"i{number}", word) for number, word in enumerate(words)),
             variables={key: value.value or "" for key, value in created_from.variables.items()},
             settings=created_from.config.get("deploy"),
         )
@@ -452,6 +489,16 @@ class Search:
 
     def _copies(self, copies: tuple[Copy, ...]) -> tuple[Copy, ...]:
         return tuple(sorted(set(copies) if self.scene.merge_equal else copies))
+
+
+def _unscaled(service: LiveService) -> dict[str, Any]:
+    deploy = service.config.get("deploy") or {}
+    kept = {key: value for key, value in deploy.items() if key not in ("numReplicas", "multiRegionConfig")}
+    return {**service.config, "deploy": kept}
+
+
+def _superseded(copies: tuple[Copy, ...]) -> tuple[Copy, ...]:
+    return tuple(copy._replace(phase=LEAVING) if copy.phase == ACTIVE else copy for copy in copies)
 
 
 def search(scene: Scene, *, goal: bool = True) -> Found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from deploykit.planning import decide as production
 from deploykit.planning.decide import Configure, Decision, Done, Rule, Wait, decide
 from deploykit.planning.observation import Observation, Phase, Target
+from deploykit.planning.snapshot import LiveDeployment, LiveService, Possibly
 from deploykit.profile.load import load
 from deploykit.profile.schema import Profile
 from tests.model.apply_model import (
@@ -230,6 +232,79 @@ def test_a_flag_that_nobody_set_counts_as_on() -> None:
     start = (Site("old", (Copy(ACTIVE, "old"),)), Site("old", (Copy(ACTIVE, "old"),)))
     found = search(Scene((WEB, DAEMON), (wanted,), old, start, exclusive=frozenset({DAEMON}), redeploys=1, crashes=1))
     holds(found, "XS", "IS", "CC", "W")
+    assert found.goal_reachable_from_all, found.stuck
+
+
+# ---- replicas ----------------------------------------------------------------------------------------------------
+
+
+def replicated(service: LiveService, replicas: int) -> LiveService:
+    """A stored configuration with another number of replicas."""
+    return replace(service, config={**service.config, "deploy": {**service.config["deploy"], "numReplicas": replicas}})
+
+
+def spread(**options: Any) -> Scene:
+    """The daemon moves out of a web server of three replicas, which end one by one."""
+    scene = move(**options)
+    wanted = stored(scene.profiles[0])
+    old = replicated(changed(wanted[WEB], SCHEDULE_DAEMON_ENABLED="true"), 3)
+    start = (Site("old", (Copy(ACTIVE, "old", 3),)), scene.start[1])
+    return replace(scene, configs={**scene.configs, WEB: {"old": old}}, start=start, armed=True)
+
+
+def test_a_daemon_in_every_replica_of_the_web_server_is_gone_when_the_last_of_them_is() -> None:
+    found = search(spread(redeploys=1, crashes=1))
+    holds(found, "XS", "CC", "W")
+    assert found.goal_reachable_from_all, found.stuck
+
+
+def test_a_client_that_takes_the_first_replicas_end_for_the_end_of_all_meets_two_daemons(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    possibly = LiveDeployment.possibly.fget  # type: ignore[attr-defined]
+
+    def hasty(self: LiveDeployment) -> Possibly:
+        first_left = self.status == "REMOVING" and len(self.instances) < 3
+        return Possibly.GONE if first_left else possibly(self)
+
+    monkeypatch.setattr(LiveDeployment, "possibly", property(hasty))
+    assert counterexample(spread(hearts=False), "XS")
+
+
+def twice(**options: Any) -> Scene:
+    """The daemon's own service runs in two replicas: somebody pulled the slider."""
+    wanted = profile()
+    old = replicated(stored(wanted)[DAEMON], 2)
+    start = (Site("target0", (Copy(ACTIVE, "target0"),)), Site("old", (Copy(ACTIVE, "old", 2),)))
+    return Scene((WEB, DAEMON), (wanted,), {DAEMON: {"old": old}}, start, armed=False, **options)
+
+
+def test_two_replicas_of_the_daemon_become_one_and_never_two_again() -> None:
+    found = search(twice(crashes=2))
+    holds(found, "XS", "IS", "CC", "W")
+    assert found.goal_reachable_from_all, found.stuck
+
+
+@pytest.mark.parametrize("hasty", [False, True])
+def test_two_replicas_of_the_daemon_are_no_reason_to_schedule_elsewhere(hasty: bool) -> None:
+    found = search(twice(crashes=1, redeploys=1, hasty=hasty), goal=False)
+    holds(found, "XS", "CC", "W")
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1)])
+def test_workers_are_scaled_without_a_moment_without_one(before: int, after: int) -> None:
+    base = bundled("1000-users")
+    worker = base.services["job-worker"].model_copy(update={"replicas": after})
+    wanted = base.model_copy(update={"services": {**base.services, "job-worker": worker}})
+    old = {"job-worker": {"old": replicated(stored(base)["job-worker"], before)}}
+    start = tuple(
+        Site("old", (Copy(ACTIVE, "old", before),))
+        if name == "job-worker"
+        else Site("target0", (Copy(ACTIVE, "target0", stored(wanted)[name].replicas),))
+        for name in wanted.services
+    )
+    found = search(Scene(tuple(wanted.services), (wanted,), old, start, crashes=1, redeploys=1, hasty=True))
+    holds(found, "XS", "CC", "W")
     assert found.goal_reachable_from_all, found.stuck
 
 

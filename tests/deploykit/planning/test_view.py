@@ -6,7 +6,7 @@ import pytest
 
 from deploykit.planning.diff import diff
 from deploykit.planning.observation import Observation, Phase
-from deploykit.planning.snapshot import LiveDeployment, LiveService, Snapshot
+from deploykit.planning.snapshot import Instance, LiveDeployment, LiveService, Snapshot
 from deploykit.planning.view import observation, target
 from deploykit.profile.schema import Profile
 from tests.deploykit.planning.world import changed, live, profile, running, service, two_services, with_service
@@ -153,6 +153,25 @@ def test_of_two_active_deployments_the_older_one_is_leaving() -> None:
     both = replace(daemon, deployments=(new, old), active_ids=("newer", old.id), latest_id="newer")
     seen = look(wanted, with_service(snapshot, both)).service("daemon")
     assert [(one.id, one.phase) for one in seen.deployments] == [("newer", Phase.ACTIVE), (old.id, Phase.LEAVING)]
+
+
+def test_a_deployment_with_another_number_of_replicas_than_configured_is_not_there_yet() -> None:
+    wanted = profile(web={"replicas": 2})
+    snapshot = live(wanted)
+    web = service(snapshot, "web")
+    (deployment,) = web.deployments
+    (seen,) = look(wanted, snapshot).service("web").deployments
+    assert (seen.phase, seen.current) == (Phase.STARTED, True)
+    two = replace(deployment, instances=(Instance("i", "RUNNING"), Instance("j", "RUNNING")))
+    (seen,) = look(wanted, with_service(snapshot, replace(web, deployments=(two,)))).service("web").deployments
+    assert seen.phase is Phase.ACTIVE
+
+
+def test_one_that_stays_so_is_not_current_and_is_deployed_anew() -> None:
+    wanted = profile(web={"replicas": 2})
+    snapshot = live(wanted)
+    (seen,) = observation(wanted, snapshot, [], (), stalled={"web"}).service("web").deployments
+    assert not seen.current
 
 
 def test_a_deployment_with_other_variables_than_stored_is_not_current() -> None:
