@@ -73,9 +73,10 @@ def _check_style(session: nox.Session) -> None:
 
 
 def _servers(session: nox.Session) -> None:
-    """Get the servers the tests use: MariaDB from Debian, and real MySQL 9 unpacked into a cache folder."""
+    """Get the servers the tests use: MariaDB from Debian, real MySQL 9 unpacked into a cache folder, and a wrong clock."""
     _apt(session, "mariadbd", "mariadb-server-core", "mariadb-server")
     _apt(session, "haproxy", "haproxy")
+    _apt(session, "faketime", "faketime")
     session.run("python", "-m", "tests.mysql.provision", success_codes=[0, 1])
 
 
@@ -147,7 +148,7 @@ def model(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """The whole fault table of verify and doctor, alone and in pairs, with the confusion matrix; about half an hour."""
+    """The whole fault table of verify and doctor, alone and in pairs, with the confusion matrix; about ten minutes."""
     _install(session, "dev")
     session.run("pytest", "-q", "-s", "tests/verify", *session.posargs, env={"DEPLOYKIT_FAULTS": "1"})
 

@@ -372,7 +372,7 @@ FAULTS = (
     Fault("a worker stuck on one job", long_job, "stuck-job"),
     Fault("a schedule overdue",
           sql(f"UPDATE JobSchedule SET enabled = 1, nextRunAt = {ago(9000)} WHERE name = 'hourly-report'"), "overdue"),
-    Fault("the lease stolen", stolen_lease, "check:schedule-daemon", verdict=INCONCLUSIVE),
+    Fault("the lease stolen for an hour", stolen_lease, "lease-stuck"),
 )  # fmt: skip
 
 

@@ -68,6 +68,13 @@ class Stack:
     look_at: str | None = None
     """Another database to look at than the right one."""
     other_environment: str | None = None
+    owner_url: str = ""
+    """Where ``url`` is that of a user who only looks: the one of who may do everything."""
+
+    @property
+    def access(self) -> dict[str, str]:
+        """The environment variables that lead a command here."""
+        return access_to(self.sandbox)
 
     # --- Railway ------------------------------------------------------------------------------------------------
 
@@ -311,20 +318,23 @@ def _literal(value: Any) -> str:
     return "NULL" if value is None else str(value) if isinstance(value, int) else f"'{value}'"
 
 
+def access_to(sandbox: Sandbox) -> dict[str, str]:
+    """The environment variables that lead a command to a sandbox."""
+    return {
+        "DEPLOYKIT_RAILWAY_URL": sandbox.endpoint,
+        "RAILWAY_API_TOKEN": sandbox.api_token,
+        "RAILWAY_PROJECT_ID": sandbox.project_id,
+        "RAILWAY_ENVIRONMENT_ID": sandbox.environment_id,
+    }
+
+
 @contextmanager
-def running(profile: Profile, folder: Path, *, database: str = "sqlite") -> Iterator[Stack]:
-    """Deploy a profile, databases first, and wait until every process beats."""
+def running(profile: Profile, folder: Path, *, database: str = "sqlite", leading: bool = True) -> Iterator[Stack]:
+    """Deploy a profile, databases first, and wait until every process beats, daemons only if ``leading``."""
     with Sandbox.start(folder, source_dir=REPOSITORY, database=database, pace=0.02) as sandbox:
-        railway = connect(
-            {
-                "DEPLOYKIT_RAILWAY_URL": sandbox.endpoint,
-                "RAILWAY_API_TOKEN": sandbox.api_token,
-                "RAILWAY_PROJECT_ID": sandbox.project_id,
-                "RAILWAY_ENVIRONMENT_ID": sandbox.environment_id,
-            }
-        )
         url = sandbox.database_url()
         assert url is not None
+        railway = connect(access_to(sandbox))
         stack = Stack(sandbox, profile, railway, url)
         with runtime.db.connect(url, create=url.startswith("sqlite")) as db:
             from runtime.migrations import migrate
@@ -334,7 +344,8 @@ def running(profile: Profile, folder: Path, *, database: str = "sqlite") -> Iter
             for service in profile.services.values():
                 variables = {k: v for k, v in service.env.items() if isinstance(v, str)}
                 stack.create(service.name, variables, deploy_settings(service))
-            stack.until(lambda: stack.beating("schedule_daemon", len(profile.daemons)))
+            if leading:
+                stack.until(lambda: stack.beating("schedule_daemon", len(profile.daemons)))
             stack.until(lambda: stack.beating("job_worker", profile.expected_workers))
             yield stack
         finally:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from deploykit.verification.checks import Health
 from deploykit.verification.diagnosis import Rank
 from tests.verify.faults import FAULTS, Fault
 from tests.verify.stack import Stack, bundled, running
@@ -79,6 +80,26 @@ def test_of_two_faults_both_are_named(stack: Stack, one: Fault, other: Fault) ->
     found, causes = stack.doctor()
     assert {one.cause, other.cause} <= {cause.id for cause in causes}
     assert str(found.health) == "unhealthy"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not LONG, reason=LONG_REASON)
+@pytest.mark.parametrize(("mishap", "cause"), [("hang", "stuck"), ("fall", "crash-loop")])
+def test_a_daemon_that_only_seems_to_live_is_found_out(
+    mishap: str, cause: str, tmp_path: Path, matrix: Counter[tuple[str, str]]
+) -> None:
+    """Its loop hangs while its heart beats, or it falls and is started again: at every moment it looks alive."""
+    profile = bundled("pre-launch")
+    daemon = profile.services["schedule-daemon"]
+    ill = daemon.model_copy(update={"start": f"exec python -m tests.verify.mishap {mishap}"})
+    profile = profile.model_copy(update={"services": {**profile.services, "schedule-daemon": ill}})
+    with running(profile, tmp_path / "sandbox", leading=False) as stack:
+        stack.until(lambda: stack.verify().health is Health.UNHEALTHY, 90)
+        for _ in range(3):
+            found, causes = stack.doctor()
+            named = [one.id for one in causes if one.rank < Rank.REMARK]
+            assert (found.health, named[:1]) == (Health.UNHEALTHY, [cause])
+        matrix[cause, named[0]] += 1
 
 
 def test_the_table_holds_at_least_45_faults() -> None:
