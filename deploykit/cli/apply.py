@@ -13,8 +13,9 @@ import click
 
 from deploykit.cli.context import Context, verb
 from deploykit.commands import lock, profiles
-from deploykit.commands.apply import ApplyResult, apply, record
-from deploykit.commands.plan import Planned, mark_used, plan, read_saved, secret_values
+from deploykit.commands.applied import Attempt, Place
+from deploykit.commands.apply import ApplyResult, apply
+from deploykit.commands.plan import Planned, as_json, mark_used, plan, read_saved, secret_values
 from deploykit.errors import BudgetError, DeploykitError, StalePlanError
 from deploykit.planning import plan as paper
 from deploykit.profile.schema import Profile
@@ -52,7 +53,7 @@ def command(
     plan_path = _plan_path(context, what)
     saved: dict[str, Any] | None = read_saved(plan_path) if plan_path else None
     name = str(saved["profile_path"]) if saved else str(what)
-    wanted, _, _ = profiles.checked(context.project_dir, name)
+    wanted, loaded, _ = profiles.checked(context.project_dir, name)
     if saved:
         _check_saved(saved, wanted)
         remove = tuple(saved["remove"])
@@ -64,19 +65,19 @@ def command(
         secret = secret_values(wanted, secrets)
         if saved:
             _check_place(saved, railway)
-            changes, reviewed, key = saved["changes"], saved["drift"], bytes.fromhex(saved["key"])
-            empty = not changes and not saved["steps"]
+            review, reviewed, key = saved, saved["drift"], bytes.fromhex(saved["key"])
         else:
             planned = plan(wanted, railway, secret=secret, remove=remove, report=context.progress)
             _show(context, planned)
-            changes, key = [_entry(change) for change in planned.plan.changes], planned.key
-            reviewed = dict(planned.plan.drift)
-            empty = planned.plan.empty
+            review, reviewed, key = as_json(planned.plan), dict(planned.plan.drift), planned.key
+        changes = review["changes"]
         _check_destructive(changes, allow_destructive)
-        if not empty:
+        if changes or review["steps"]:
             _confirm(context, changes, yes=yes, names=named, allowed=allow_destructive)
         if saved and plan_path:
             mark_used(plan_path, saved)
+        place = Place(railway.project_id, railway.environment_id)
+        attempt = Attempt(context.project_dir, loaded, profiles.find(context.project_dir, name), place, review)
         with _interruptible(context) as asked:
 
             def stopping() -> bool:
@@ -93,9 +94,10 @@ def command(
                 database_url=database_url,
                 report=context.progress,
                 stopping=stopping,
+                begun=attempt.begun,
                 patience_seconds=patience,
             )
-    record(context.project_dir, profiles.find(context.project_dir, name), wanted)
+    attempt.reached()
     _tell(context, result)
 
 
@@ -153,10 +155,6 @@ def _confirm(
 def _show(context: Context, planned: Planned) -> None:
     if not context.json:
         context.result(plan_text(planned.plan) + "\n")
-
-
-def _entry(change: Any) -> dict[str, Any]:
-    return {"summary": change.summary, "destructive": change.destructive, "kind": change.kind}
 
 
 @contextmanager

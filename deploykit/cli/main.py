@@ -24,6 +24,7 @@ VERBS = {
     "render": "write every artefact of a profile",
     "plan": "what would change on Railway, in which order, at what cost",
     "apply": "carry out the saved plan, exactly as reviewed",
+    "rollback": "plan the way back to a profile that was applied before",
     "verify": "prove what is alive",
     "doctor": "name the cause of a sick system, with the fix",
     "ghosts": "list every process that should not be there; end them after confirmation",

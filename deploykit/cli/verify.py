@@ -29,7 +29,7 @@ def duration(text: str) -> float:
 
 def chosen_profile(context: Context, name: str | None) -> Profile:
     """The profile of that name, or the one that was applied last."""
-    profile, _, _ = profiles.checked(context.project_dir, name or applied.profile_name(context.project_dir))
+    profile, _, _ = profiles.checked(context.project_dir, name or applied.chosen_profile(context.project_dir))
     return profile
 
 

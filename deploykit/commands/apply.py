@@ -6,12 +6,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import runtime.db
-from deploykit.commands.plan import Report, check_environment, found_changes, write_private
+from deploykit.commands.plan import Report, check_environment, found_changes
 from deploykit.errors import ConfigurationError, DeploykitError, PartialApplyError, StalePlanError, UnreachableError
 from deploykit.planning import plan as paper
 from deploykit.planning.change import Change, change_set
@@ -70,6 +68,7 @@ class _Run:
     database_url: str | None
     report: Report
     stopping: Callable[[], bool]
+    begun: Callable[[], None]
     sleep: Callable[[float], None]
     actions: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -92,16 +91,18 @@ def apply(
     database_url: str | None = None,
     report: Report = lambda text: None,
     stopping: Callable[[], bool] = lambda: False,
+    begun: Callable[[], None] = lambda: None,
     patience_seconds: float = PATIENCE_SECONDS,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ApplyResult:
     """Bring the environment to ``profile`` and wait until it is healthy.
 
     ``reviewed`` are the keyed fingerprints of what the operator saw: whatever moved since, other than towards the
-    target, stops the run with StalePlanError. Raises PartialApplyError once something was done and the rest cannot be.
+    target, stops the run with StalePlanError. ``begun`` is called before anything is done, and never when there is
+    nothing to do. Raises PartialApplyError once something was done and the rest cannot be.
     """
     started = time.monotonic()
-    run = _Run(profile, railway, reviewed, key, secret, frozenset(remove), database_url, report, stopping, sleep)
+    run = _Run(profile, railway, reviewed, key, secret, frozenset(remove), database_url, report, stopping, begun, sleep)
     try:
         live = _until_done(run, patience_seconds)
     except (StalePlanError, KeyboardInterrupt, PartialApplyError):
@@ -258,6 +259,7 @@ def _last_words(run: _Run, deployment: str) -> str:
 
 def _act(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) -> None:
     words = _words(decision)
+    run.begun()
     run.report(words)
     try:
         _send(run, decision, live, changes)
@@ -336,28 +338,3 @@ def _words(decision: Decision) -> str:
         case Delete(name, why):
             return f"delete {name}: {why}"
     return str(decision)
-
-
-# ---- the record -----------------------------------------------------------------------------------------------------
-
-HISTORY = 20
-"""How many applied profiles are kept for a rollback."""
-
-
-def record(project_dir: Path, profile_path: Path, profile: Profile) -> None:
-    """Remember which profile was applied, for `verify` without argument and for a rollback."""
-    folder = project_dir / ".deploykit"
-    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    value: dict[str, Any] = {
-        "schema": "deploykit.applied/1",
-        "profile": profile.name,
-        "path": str(profile_path),
-        "fingerprint": paper.fingerprint(profile),
-        "at": moment,
-    }
-    write_private(folder / "applied.json", value)
-    history = folder / "history"
-    history.mkdir(parents=True, exist_ok=True)
-    (history / f"{moment}-{profile.name}.yaml").write_bytes(profile_path.read_bytes())
-    for old in sorted(history.glob("*.yaml"))[:-HISTORY]:
-        old.unlink()

@@ -55,13 +55,18 @@ class LockState:
         )
 
 
-def whoami() -> str:
-    """Who holds a lock that this process takes: user, host and process."""
+def operator() -> str:
+    """Who runs this: user and host."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):
         user = "unknown"
-    return f"{user}@{platform.node() or 'unknown'}"[:150] + f" pid {os.getpid()}{_machine()}"
+    return f"{user}@{platform.node() or 'unknown'}"[:150]
+
+
+def whoami() -> str:
+    """Who holds a lock that this process takes: user, host and process."""
+    return f"{operator()} pid {os.getpid()}{_machine()}"
 
 
 def _machine() -> str:

@@ -206,12 +206,17 @@ def save(path: Path, planned: Planned, *, profile_path: Path, remove: Iterable[s
 
 def write_private(path: Path, value: Mapping[str, Any]) -> None:
     """Write JSON readable by its owner only, whole or not at all. Raises OSError."""
+    write_private_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_private_text(path: Path, text: str) -> None:
+    """Write a text readable by its owner only, whole or not at all. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+            file.write(text)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ import pkgutil
 from typing import TYPE_CHECKING
 
 from deploykit.rules import _engine
-from deploykit.rules._engine import Outcome, Sources, lint
+from deploykit.rules._engine import Outcome, Sources, lint, with_suppressions_of
 from deploykit.rules._rule import CATALOGUE, Example, Rule
 from deploykit.rules._settings import Settings, expand, matches, read_settings
 
@@ -27,6 +27,7 @@ __all__ = [
     "lint",
     "matches",
     "read_settings",
+    "with_suppressions_of",
 ]
 
 for _module in pkgutil.iter_modules(__path__):

@@ -53,12 +53,35 @@ class Outcome:
 def check_profile(loaded: Loaded, settings: Settings | None = None) -> list[Finding]:
     """Structure and rules of one profile, suppressions applied, each finding once, in the order of the file."""
     settings = settings or Settings()
+    judged = settings.selected - _needing_context()
+    kept, _ = _suppressions.apply(_all_of_profile(loaded), {loaded.path: loaded.text}, judged)
+    return sorted(settings.apply(kept), key=lambda finding: finding.order)
+
+
+def with_suppressions_of(loaded: Loaded, copy: Loaded) -> str:
+    """The text of ``copy``, which says the same as ``loaded``, each finding suppressed that is suppressed there."""
+    given = _suppressions.read(loaded.path, loaded.text)
+    reasons = {}
+    for finding in _all_of_profile(loaded) if given else ():
+        hiding = _suppressions.hiding(finding, given)
+        if hiding is not None:
+            reasons[finding.code, finding.service, finding.variable] = hiding.reason
+    lines = copy.text.split("\n")
+    comments: dict[int, dict[str, str]] = {}
+    for finding in _all_of_profile(copy) if reasons else ():
+        reason = reasons.get((finding.code, finding.service, finding.variable))
+        if reason is not None:
+            comments.setdefault(finding.place.line, {})[finding.code] = reason
+    for line, why in comments.items():
+        lines[line - 1] += f"  # deploykit: ignore[{', '.join(why)}] {'; '.join(dict.fromkeys(why.values()))}"
+    return "\n".join(lines)
+
+
+def _all_of_profile(loaded: Loaded) -> list[Finding]:
     findings = list(loaded.findings)
     if loaded.tree is not None:
         findings.extend(_of_profile(_read_profile.system(loaded), loaded))
-    judged = settings.selected - _needing_context()
-    kept, _ = _suppressions.apply(distinct(findings), {loaded.path: loaded.text}, judged)
-    return sorted(settings.apply(kept), key=lambda finding: finding.order)
+    return distinct(findings)
 
 
 def lint(sources: Sources, settings: Settings | None = None) -> Outcome:

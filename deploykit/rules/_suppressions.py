@@ -68,7 +68,7 @@ def apply(
     suppressions = {path: read(path, text) for path, text in texts.items()}
     kept, hidden = [], []
     for finding in findings:
-        hit = _hiding(finding, suppressions.get(finding.place.path, ()))
+        hit = hiding(finding, suppressions.get(finding.place.path, ()))
         if hit is None:
             kept.append(finding)
         else:
@@ -81,7 +81,8 @@ def apply(
     return kept, hidden
 
 
-def _hiding(finding: Finding, suppressions: Iterable[Suppression]) -> Suppression | None:
+def hiding(finding: Finding, suppressions: Iterable[Suppression]) -> Suppression | None:
+    """The suppression that hides ``finding``, None when nothing does."""
     lines = (finding.place.line, finding.place.end_line)
     for suppression in suppressions:
         if suppression.line in lines and any(code == finding.code for code, _ in suppression.codes):

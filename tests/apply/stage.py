@@ -12,6 +12,7 @@ from deploykit.commands.apply import ApplyResult, apply
 from deploykit.commands.plan import Planned, plan
 from deploykit.profile.load import load
 from deploykit.profile.schema import Profile
+from deploykit.railway import snapshot as reading
 from deploykit.railway.client import Railway, connect
 from deploykit.sandbox import Sandbox
 
@@ -30,6 +31,16 @@ def bundled(name: str) -> Profile:
         for key, service in profile.services.items()
     }
     return profile.model_copy(update={"services": services})
+
+
+def daemon_in_web() -> Profile:
+    """Not bundled: the web server schedules, and a worker of its own does the work."""
+    profile = bundled("1000-users")
+    web = profile.services["web-server"]
+    flags = {"SCHEDULE_DAEMON_ENABLED": "true", "SCHEDULE_POLL_INTERVAL_MS": "60000"}
+    web = web.model_copy(update={"env": {**web.env, **flags}, "guard": "lease", "replicas": 1})
+    services = {"web-server": web, "job-worker": profile.services["job-worker"]}
+    return profile.model_copy(update={"name": "daemon-in-web", "extends": None, "services": services})
 
 
 @dataclass
@@ -74,6 +85,11 @@ class Stage:
                 alive.pop(key, None)
             history.append(tuple(sorted(alive.values())))
         return history
+
+    def stored(self) -> dict[str, Any]:
+        """What Railway has stored for each service, by name: a service that was deleted comes back with another id."""
+        live = reading.read(self.railway)
+        return {service.name: (service.config, service.variables) for service in live.services}
 
     def config(self) -> dict[str, Any]:
         """What Railway has stored, values included."""

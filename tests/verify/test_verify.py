@@ -139,14 +139,14 @@ def test_watching_ends_at_the_first_unhealthy_look(stack: Stack) -> None:
 
 
 def test_the_profile_applied_last_is_the_default(tmp_path: Path) -> None:
-    from deploykit.commands.applied import profile_name
+    from deploykit.commands.applied import chosen_profile
     from deploykit.errors import ConfigurationError
 
     with pytest.raises(ConfigurationError, match="nothing was applied"):
-        profile_name(tmp_path)
+        chosen_profile(tmp_path)
     (tmp_path / ".deploykit").mkdir()
     (tmp_path / ".deploykit" / "applied.json").write_text('{"profile": "pre-launch"}')
-    assert profile_name(tmp_path) == "pre-launch"
+    assert chosen_profile(tmp_path) == "pre-launch"
 
 
 def test_the_web_process_tells_of_the_job_tables_where_the_database_is_private(tmp_path: Path) -> None:
