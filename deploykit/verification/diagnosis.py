@@ -176,11 +176,14 @@ def _wrong_setting(case: Case, service: Service, name: str, runs: str | None, wi
 
 
 def _two_daemons(case: Case, service: Service) -> Diagnosis:
+    deployment = case.current(service)
+    rolled_back = deployment is not None and deployment.reason == "rollback"
+    how = " by a rollback on Railway, which restores the variables of then" if rolled_back else ""
     return Diagnosis(
         "two-daemons",
         Rank.SETTING,
         f"{service.name} is a second schedule daemon",
-        f"it was deployed with {DAEMON_FLAG}=true; only {_names(case.profile.daemons)} should schedule",
+        f"it was deployed with {DAEMON_FLAG}=true{how}; only {_names(case.profile.daemons)} should schedule",
         (f"set {DAEMON_FLAG}=false in {service.name}", f"redeploy {service.name}", *_apply(case)),
         service.name,
     )

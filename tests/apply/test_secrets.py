@@ -88,6 +88,8 @@ COMMANDS = {
     "plan with a secret given": ("plan", "shop", "--secret-from-env", "JWT_SECRET"),
     "apply that refuses to destroy": ("apply", "shop", "--yes"),
     "apply the saved plan": ("apply", "--yes"),
+    "rollback": ("rollback", "1"),
+    "rollback list": ("rollback", "--list"),
     "ghosts": ("ghosts", "shop"),
     "doctor": ("doctor", "shop"),
     "unlock": ("unlock",),

@@ -16,7 +16,7 @@ from deploykit.report import verify as report
 from deploykit.verification.checks import Health
 from runtime import schedules
 from runtime.db import connect as connect_database
-from tests.verify.faults import edit, ghost_service
+from tests.verify.faults import edit, ghost_service, rolled_back
 from tests.verify.stack import Stack, bundled, running
 
 
@@ -120,6 +120,15 @@ def test_a_worker_in_the_daemons_service_is_switched_off_by_its_flag(stack: Stac
     assert [str(row.class_) for row, _ in found.plan] == ["misconfigured"]
     after = end(stack.profile, stack.railway, stack.url, found, starting_seconds=0.0)
     assert after.left.plan == ()
+
+
+def test_a_rollback_on_railway_that_brings_a_daemon_flag_back_is_named_as_that(stack: Stack) -> None:
+    rolled_back(stack)
+    found, causes = stack.doctor()
+    assert found.health is Health.UNHEALTHY
+    assert "web-server" in " ".join(check.summary for check in found.checks if str(check.verdict) == "fail")
+    assert (causes[0].cause, causes[0].id) == ("web-server is a second schedule daemon", "two-daemons")
+    assert "rollback on Railway" in causes[0].because
 
 
 def test_waiting_ends_as_soon_as_the_system_is_healthy(stack: Stack) -> None:
