@@ -282,9 +282,14 @@ class ScheduleDaemon:
 
     def _chores(self) -> None:
         """Look for the dead: a system whose workers are all gone still gets honest rows."""
-        if self._reaper.due_in_seconds() <= 0 and self._reaper.turn(self._db):
+        if self._reaper.due_in_seconds() > 0:
+            return
+        found = self._reaper.turn(self._db)
+        if found.dead:
+            log.warning(f"{WHO} ⚠️  declared {found.dead} silent process(es) dead")
+        if found.dead or found.orphans:
             rescued = Queue(self._db).rescue_orphans()
-            log.warning(f"{WHO} ⚠️  declared silent processes dead", rescued_jobs=rescued)
+            log.info(f"{WHO} gave {rescued} job(s) of ended workers a new attempt")
 
 
 def _seconds(milliseconds: int) -> str:

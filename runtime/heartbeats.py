@@ -116,7 +116,8 @@ def retire_predecessor(db: Database, identity: Identity) -> int:
     """Declare dead the process that ran in this very container before it was restarted.
 
     Only at the start of a process, and only where the platform names the container (deployment and replica): so its
-    jobs move on at once instead of after the lease.
+    jobs move on at once instead of after the lease. A neighbour that lives, as in a web server of several processes, is
+    none.
     """
     if identity.deployment is None or identity.replica is None:
         return 0
@@ -126,7 +127,18 @@ def retire_predecessor(db: Database, identity: Identity) -> int:
         id=identity.id,
         deployment=identity.deployment,
         replica=identity.replica,
+        pid=identity.pid,
+        living=_living(),
     )
+
+
+def _living() -> list[int]:
+    """The numbers of the processes in this container; where the system does not list them, our own."""
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        names = []
+    return [os.getpid(), *(int(name) for name in names if name.isdigit())]
 
 
 def beat(db: Database, identity: Identity, loops: Mapping[str, int]) -> bool:
@@ -228,6 +240,11 @@ class Heart(threading.Thread):
         except DatabaseError as error:
             log.error(f"[heartbeat] {error.message}", hint=error.hint or None)
             return self._interval_seconds
+        except Exception as error:
+            # A process whose heart has stopped would live on and never claim again.
+            log.exception("[heartbeat] beat failed", error)
+            self._db.close()
+            return self._interval_seconds
         self._outage.over()
         # From before the beat was sent: the database may have taken it any time since.
         self._alive_until = began + self._lease_seconds
@@ -247,6 +264,18 @@ def _end_process(loop: str) -> None:
     os._exit(EXIT_STALLED)
 
 
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the reaper saw at one look."""
+
+    dead: int
+    """Processes it declared dead."""
+    orphans: bool
+    """Whether jobs are RUNNING that belong to a process that has ended, whoever found that out."""
+    mine: bool
+    """Whether jobs are RUNNING that belong to this process."""
+
+
 class Reaper:
     """Finds processes whose lease has ended, exactly when the first can have ended; forgets those of long ago."""
 
@@ -258,22 +287,22 @@ class Reaper:
     def due_in_seconds(self) -> float:
         return self._next - time.monotonic()
 
-    def turn(self, db: Database) -> int:
-        """Declare dead who is overdue; how many. Sets when to look again."""
+    def turn(self, db: Database) -> Findings:
+        """Declare dead who is overdue, and see what is left behind. Sets when to look again."""
         me = self._identity()
         dead = 0
-        rows = db.fetch("heartbeats.next_lapse", me=me.id)
-        if rows and float(rows[0]["remainingMs"]) < 0:
+        seen = db.fetch("heartbeats.next_lapse", me=me.id)[0]
+        if seen["remainingMs"] is not None and float(seen["remainingMs"]) < 0:
             dead = db.execute("heartbeats.declare_dead")
-            rows = db.fetch("heartbeats.next_lapse", me=me.id)
+            seen = db.fetch("heartbeats.next_lapse", me=me.id)[0]
         # Who registers later gets a whole lease, so nobody can lapse before the first of today's does.
         lease_seconds = lease_ms(me.heartbeat_interval_ms) / 1000
-        first = float(rows[0]["remainingMs"]) / 1000 if rows else lease_seconds
+        first = lease_seconds if seen["remainingMs"] is None else float(seen["remainingMs"]) / 1000
         self._next = time.monotonic() + max(0.0, min(first, lease_seconds)) + random.uniform(0.2, 1.0)
         if time.monotonic() >= self._next_prune:
             self._next_prune = time.monotonic() + STOPPED_ROWS_KEPT_SECONDS
             prune(db)
-        return dead
+        return Findings(dead, bool(seen["orphans"]), bool(seen["mine"]))
 
 
 def prune(db: Database) -> int:

@@ -13,10 +13,12 @@ from datetime import datetime
 from typing import Any
 
 from runtime import retry
-from runtime.db import Database, instant
+from runtime.db import Conflict, Database, Row, instant
 from runtime.jobs import parse_payload
 
 LONGEST_ERROR = 2000
+HELD_MOST = 3
+"""How many locked jobs one rescue waits for; each wait takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,14 @@ class Queue:
 
     def promote(self) -> int:
         """Make future jobs ready whose time has come, 500 of each priority at most; how many."""
-        due = [row["priority"] for row in self._db.fetch("jobs.due_priorities")]
-        return sum(self._db.execute("jobs.promote", priority=priority) for priority in due)
+        return sum(self._promote(row["priority"]) for row in self._db.fetch("jobs.due_priorities"))
+
+    def _promote(self, priority: int) -> int:
+        def work() -> int:
+            ids = sorted(row["id"] for row in self._db.fetch("jobs.promotable", priority=priority))
+            return self._db.execute("jobs.promote", ids=ids) if ids else 0
+
+        return self._db.transact(work)
 
     def turn_over(self, outcomes: Sequence[Outcome], names: Sequence[str], limit: int, worker_id: str) -> list[Claim]:
         """Write what was finished and claim what comes next, in one transaction: one commit for both.
@@ -147,16 +155,24 @@ class Queue:
 
     def rescue_orphans(self) -> int:
         """Give the running jobs of ended processes a new attempt, or fail those that used them up; how many."""
-        rescued = 0
+        rescued = held = 0
         for row in self._db.fetch("jobs.orphans"):
-            attempt, most = int(row["attempt"]), int(row["maxAttempts"])
-            facts = {"id": row["id"], "attempt": attempt, "worker": row["workerId"]}
-            if attempt >= most:
-                rescued += self._db.execute("jobs.fail_orphan", error="worker lost; no attempts left", **facts)
-            else:
-                delay_ms = round(retry.delay_seconds(attempt, random.random()) * 1000)
-                rescued += self._db.execute("jobs.requeue_orphan", delay_ms=delay_ms, error="worker lost", **facts)
+            try:
+                rescued += self._rescue(row)
+            except Conflict:
+                # Locked, perhaps by what is left of its worker's last transaction; found again at the next look.
+                held += 1
+                if held == HELD_MOST:
+                    break
         return rescued
+
+    def _rescue(self, row: Row) -> int:
+        attempt, most = int(row["attempt"]), int(row["maxAttempts"])
+        facts = {"id": row["id"], "attempt": attempt, "worker": row["workerId"]}
+        if attempt >= most:
+            return self._db.execute("jobs.fail_orphan", error="worker lost; no attempts left", **facts)
+        delay_ms = round(retry.delay_seconds(attempt, random.random()) * 1000)
+        return self._db.execute("jobs.requeue_orphan", delay_ms=delay_ms, error="worker lost", **facts)
 
     def prune(self, days: int) -> int:
         """Delete finished jobs older than `days`, and their logs: one batch of 500 of each status; how many."""

@@ -154,7 +154,7 @@ class Slots:
             return _interrupted(running)
         except FailedForGood as error:
             return Outcome(claim, "failed", _text(error), final=True, seconds=running.seconds())
-        except Exception as error:
+        except BaseException as error:  # sys.exit() too: it must end the job, not the thread
             if job.completed_within:
                 return Outcome(claim, "settled", seconds=running.seconds())
             if job.end_reason is not None:
@@ -175,7 +175,11 @@ def _interrupted(running: Running) -> Outcome:
 
 
 def _text(error: BaseException) -> str:
-    return storable(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    name = type(error).__name__
+    try:
+        return storable(f"{name}: {error}" if str(error) else name)
+    except Exception:
+        return f"{name}, of which even the text cannot be read"
 
 
 def _raise_in(thread: threading.Thread, kind: type[BaseException] | None) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
-from runtime import log, migrations
+from runtime import heartbeats, log, migrations
 from runtime.db import Conflict, Database, Unreachable, connect
 from runtime.db.pool import Pool
 from runtime.loop import Bell, Outage, Stop
@@ -19,7 +20,9 @@ DEFAULT_DRAINING_SECONDS = 10
 
 def pool(settings: Settings) -> Pool:
     url = settings.require_database_url()
-    return Pool(lambda: connect(url, create=True), settings.database_connection_limit)
+    # Every loop looks for the dead at least once in a lease of liveness.
+    idle_seconds = 3 + 2 * math.ceil(heartbeats.lease_ms(settings.heartbeat_interval_ms) / 1000)
+    return Pool(lambda: connect(url, create=True), settings.database_connection_limit, idle_seconds=idle_seconds)
 
 
 def insist(who: str, stop: Stop, bell: Bell, action: Callable[[], T]) -> T | None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from runtime import heartbeats, log, loop, start
-from runtime.context import Job
+from runtime.context import Interrupted, Job
 from runtime.db import Conflict, Database, DatabaseError, Duplicate, SchemaError, Unreachable
 from runtime.db.pool import Pool
 from runtime.handlers import Handler, Registry
@@ -17,7 +17,7 @@ from runtime.identity import JOB_WORKER, Identity, new_id
 from runtime.jobs import waiting_without_handler
 from runtime.loop import Pulse, Stop
 from runtime.metrics import Sample
-from runtime.queue import Claim, Outcome, Queue
+from runtime.queue import Claim, Glance, Outcome, Queue
 from runtime.settings import Settings
 from runtime.slots import Running, Slots
 
@@ -167,7 +167,7 @@ class Worker:
     def _turn_noting_outages(self) -> float:
         try:
             return self._turn()
-        except Unreachable:
+        except Exception:
             self._uncertain = True  # a claim may have been committed without our hearing of it
             raise
 
@@ -177,8 +177,7 @@ class Worker:
             self._rejoin()
         self._gather()
         if self._uncertain:
-            in_hand = [outcome.claim for outcome in self._pending] + self._slots.claims()
-            self._queue.release_strays(self.identity.id, in_hand)
+            self._release_strays()
             self._uncertain = False
         self._watch_running()
         self._chores()
@@ -216,8 +215,10 @@ class Worker:
         self._next_poll = now + self._poll_seconds
         self._next_glance = now + GLANCE_MOST_SECONDS
         if glance.next_due_seconds == 0.0:
-            self._queue.promote()
+            promoted = self._queue.promote()
             glance = self._queue.glance()
+            if not promoted and glance.next_due_seconds == 0.0:
+                glance = Glance(glance.ready, GLANCE_MOST_SECONDS)  # somebody else holds what is due
         self._next_due = None if glance.next_due_seconds is None else now + glance.next_due_seconds
         self._hungry = glance.ready
 
@@ -228,13 +229,14 @@ class Worker:
         outcomes, self._pending = self._pending, []
         try:
             claims = self._queue.turn_over(outcomes, self._names, limit, self.identity.id)
-        except (Unreachable, Conflict, SchemaError):
-            self._pending = outcomes + self._pending
-            raise
-        except DatabaseError as error:
+        except Exception as error:
+            if not isinstance(error, DatabaseError) or isinstance(error, (Unreachable, Conflict, SchemaError)):
+                self._pending = outcomes + self._pending
+                raise
             log.error(f"{WHO} {error.message}")
             self._write_one_by_one(deque(outcomes))
             claims = []
+            self._uncertain = True
         self._count(outcomes, claims)
         if any(outcome.verdict == "failed" for outcome in outcomes):
             self._next_poll = 0.0  # to learn when the retry is due
@@ -354,6 +356,9 @@ class Worker:
         return Job(claim, self._pool.lend, self._note)
 
     def _run_job(self, job: Job) -> None:
+        if self._heart.alive_for_seconds() <= 0:
+            job.interrupt("lost")  # frozen past the lease: it may be somebody else's by now
+            raise Interrupted
         handler: Handler = self._handlers[job.name]
         handler.run(job)
 
@@ -386,10 +391,13 @@ class Worker:
 
     def _chores(self) -> None:
         if self._reaper.due_in_seconds() <= 0:
-            dead = self._reaper.turn(self._db)
-            if dead:
-                log.warning(f"{WHO} ⚠️  declared {dead} silent process(es) dead")
+            found = self._reaper.turn(self._db)
+            if found.dead:
+                log.warning(f"{WHO} ⚠️  declared {found.dead} silent process(es) dead")
+            if found.dead or found.orphans:
                 self._rescue()
+            if found.mine:
+                self._release_strays()
         if time.monotonic() >= self._next_prune:
             self._next_prune = time.monotonic() + PRUNE_SECONDS
             self._rescue()
@@ -402,6 +410,15 @@ class Worker:
             self.counts["rescued"] += rescued
             self._next_poll = 0.0
             log.info(f"{WHO} gave {rescued} job(s) of ended workers a new attempt")
+
+    def _release_strays(self) -> None:
+        """Give back what is ours in the table and in no hand of ours.
+
+        At once after an outage, and again now and then: a commit may take effect long after its connection broke.
+        """
+        in_hand = [outcome.claim for outcome in self._pending] + self._slots.claims()
+        if self._queue.release_strays(self.identity.id, in_hand):
+            self._next_poll = 0.0
 
     def _name_strangers(self) -> None:
         """Say once which waiting jobs nobody here can run: during a rolling deploy another worker may know them."""
@@ -423,6 +440,7 @@ class Worker:
             heartbeats.set_status(self._db, self.identity, "DRAINING")
         told = False
         while self._slots.in_hand or self._pending:
+            self.pulse.tick(0.5)
             self._gather()
             with self._tolerating():
                 self._write_notes()

@@ -65,6 +65,14 @@ class Database(ABC):
     def begin(self) -> None: ...
 
     @abstractmethod
+    def limit_idle(self, seconds: int) -> None:
+        """Have the server end this connection, and any it is replaced by, when it asks nothing for so long.
+
+        A process that vanishes behind a dead route leaves its connection standing, for eight hours by default, and with
+        it the locks of a transaction it was in the middle of.
+        """
+
+    @abstractmethod
     def commit(self) -> None: ...
 
     @abstractmethod

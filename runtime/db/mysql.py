@@ -47,6 +47,7 @@ class MySQL(Database):
         self._name = f"{url.hostname or 'localhost'}:{url.port or 3306}{url.path}"
         self._connection: pymysql.connections.Connection[Any] | None = None
         self._in_transaction = False
+        self._idle_seconds: int | None = None
 
     def open(self) -> None:
         self._connection = self._dial()
@@ -92,8 +93,19 @@ class MySQL(Database):
         return f"{head.replace('%%', '%')}VALUES{tuples}"
 
     def begin(self) -> None:
-        self._run("BEGIN", None)
+        was_open = self._connection is not None
+        try:
+            self._run("BEGIN", None)
+        except Unreachable:
+            if not was_open:
+                raise
+            # Closed by the server while it was idle, or by a restart: nothing has been done yet that could be lost.
+            self._run("BEGIN", None)
         self._in_transaction = True
+
+    def limit_idle(self, seconds: int) -> None:
+        self._idle_seconds = seconds
+        self._run(f"SET SESSION wait_timeout={seconds}", None)
 
     def commit(self) -> None:
         self._run("COMMIT", None)
@@ -144,6 +156,8 @@ class MySQL(Database):
     def _dial(self) -> pymysql.connections.Connection[Any]:
         options = dict(self._options)
         options["init_command"] = f"SET time_zone='+00:00', innodb_lock_wait_timeout={self._lock_wait_seconds}"
+        if self._idle_seconds is not None:
+            options["init_command"] += f", wait_timeout={self._idle_seconds}"
         try:
             if self._tls != "disabled":
                 try:
@@ -209,6 +223,8 @@ class _translated:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, (pymysql.Error, OSError, UnicodeError)):
             raise self._db.translate(error) from None
+        if error is not None:
+            self._db._drop()  # in the middle of an answer, perhaps: what comes next would be taken for another's
 
 
 def _options(url: SplitResult, connect_timeout_seconds: float, read_timeout_seconds: float) -> dict[str, Any]:

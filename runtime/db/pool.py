@@ -13,8 +13,12 @@ from runtime.db.errors import Unreachable
 class Pool:
     """Connections on demand. `reserve` takes one for good (a loop, the heart), `lend` takes one for a moment."""
 
-    def __init__(self, dial: Callable[[], Database], limit: int, wait_seconds: float = 30.0) -> None:
+    def __init__(
+        self, dial: Callable[[], Database], limit: int, wait_seconds: float = 30.0, idle_seconds: int | None = None
+    ) -> None:
+        """`idle_seconds`: longer than any holder of a reserved connection leaves it alone."""
         self._dial = dial
+        self._idle_seconds = idle_seconds
         self._free = threading.Semaphore(limit)
         self._limit = limit
         self._wait_seconds = wait_seconds
@@ -28,7 +32,10 @@ class Pool:
             with self._lock:
                 if self._idle:
                     self._idle.pop().close()  # an idle one is open too, and counts at the server
-            return self._dial()
+            db = self._dial()
+            if self._idle_seconds is not None:
+                db.limit_idle(self._idle_seconds)
+            return db
         except BaseException:
             self._free.release()
             raise

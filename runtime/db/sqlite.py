@@ -78,6 +78,9 @@ class SQLite(Database):
         # IMMEDIATE: a transaction that first reads and then writes could not be upgraded beside another writer.
         self._run("BEGIN IMMEDIATE", {})
 
+    def limit_idle(self, seconds: int) -> None:
+        """A file has no dead routes: what a process had locked is free when it ends."""
+
     def commit(self) -> None:
         self._run("COMMIT", {})
 

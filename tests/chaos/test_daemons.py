@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runtime import heartbeats, jobs, lease, schedules
-from runtime.db import Database, connect, instant, stamp
+from runtime import heartbeats, jobs, lease, schedules, start
+from runtime.db import Conflict, Database, connect, instant, stamp
 from runtime.handlers import ScheduleDefinition
 from runtime.lease import Leadership
 from runtime.schedules import Schedule, StaleLeadership
@@ -19,7 +19,7 @@ from tests.chaos.history import Fire, History, complaints
 from tests.chaos.processes import Fleet, Process
 from tests.chaos.proxy import Fate, Proxy
 from tests.mysql.server import Server
-from tests.runtime.support import eventually
+from tests.runtime.support import eventually, settings
 
 EVERY_SECOND = ScheduleDefinition("tick", "work", every_seconds=1, enabled=True)
 
@@ -131,6 +131,35 @@ def test_6_a_leader_behind_a_black_hole_is_replaced_and_comes_back_as_standby(
         wait_for_runs(db, 1)
         assert leads(db, second)
         assert_history(db, first, second)
+
+
+@on_servers
+def test_6_a_leader_that_vanishes_in_the_middle_of_a_fire_does_not_keep_the_lease_locked(
+    db: Database, server: Server
+) -> None:
+    """Its connection stands, as it does behind a dead route, and with it its share lock on the lease."""
+    with Proxy(server.port) as proxy:
+        connections = start.pool(settings(plain_url(server, proxy.port), HEARTBEAT_INTERVAL_MS="100"))
+        vanished = connections.reserve()
+        leadership = lease.acquire(vanished, "vanished", 300)
+        assert leadership is not None
+        vanished.begin()
+        assert lease.holds(vanished, leadership)
+        proxy.black_hole()
+        waited = list[Conflict]()
+
+        def taken_over() -> Leadership | None:
+            try:
+                return lease.acquire(db, "standby", 60_000)
+            except Conflict as error:
+                waited.append(error)
+                return None
+
+        db.change("SET SESSION innodb_lock_wait_timeout=1", {})
+        successor = eventually(taken_over)
+        assert successor is not None
+        assert successor.token == leadership.token + 1
+        assert waited, "it was not locked out, so this shows nothing"
 
 
 @on_servers

@@ -34,6 +34,28 @@ def test_a_claim_passes_over_jobs_somebody_else_is_claiming(db: Database, rival:
     assert not mine & taken
 
 
+def test_a_due_job_that_somebody_holds_keeps_no_other_waiting(db: Database, rival: Database) -> None:
+    """Somebody's open transaction, or another worker that makes the same jobs ready at this moment."""
+    held, *others = jobs.enqueue_many(db, [NewJob("mail", delay_seconds=0.001, priority=n % 2) for n in range(4)])
+    rival.begin()
+    rival.rows(f"SELECT id FROM JobRun WHERE id = '{held}' FOR UPDATE", {})
+    while sum(Queue(db).promote() for _ in range(2)) == 0:
+        continue
+    assert {claim.job_id for claim in Queue(db).turn_over([], ["mail"], 9, "me")} <= set(others)
+    rival.rollback()
+
+
+def test_a_job_of_a_dead_worker_that_somebody_holds_keeps_no_other_waiting(db: Database, rival: Database) -> None:
+    """As a worker does that vanished behind a dead route in the middle of a completion."""
+    ids = jobs.enqueue_many(db, [NewJob("mail")] * 3)
+    Queue(db).turn_over([], ["mail"], 3, "gone")
+    rival.begin()
+    rival.rows(f"SELECT id FROM JobRun WHERE id = '{ids[0]}' FOR UPDATE", {})
+    assert Queue(db).rescue_orphans() == 2
+    rival.rollback()
+    assert Queue(db).rescue_orphans() == 1
+
+
 def test_an_enqueue_does_not_wait_for_a_claim(db: Database, rival: Database) -> None:
     """Under REPEATABLE READ the claim would lock the gap at the end of the index."""
     jobs.enqueue_many(db, [NewJob("mail") for _ in range(2)])

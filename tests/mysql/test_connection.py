@@ -126,6 +126,15 @@ def test_a_transaction_whose_connection_was_killed_does_not_go_on_elsewhere(db: 
     assert jobs.read(rival, "other half") is None
 
 
+def test_a_transaction_begins_anew_where_an_idle_connection_had_been_closed(db: Database, rival: Database) -> None:
+    """As after hours, or a restart: nothing of it has been done yet, so nothing can be doubled."""
+    number = db.rows("SELECT CONNECTION_ID() AS id", {})[0]["id"]
+    rival.change(f"KILL {number}", {})
+    with db.transaction():
+        db.change("INSERT INTO JobRun (id, jobName) VALUES ('one', 'mail')", {})
+    assert jobs.read(rival, "one") is not None
+
+
 def test_a_read_only_server_counts_as_unreachable(db: Database, server: Server) -> None:
     """After a failover the old primary still answers, but must not be believed."""
     with server.root() as root, root.cursor() as cursor:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -101,11 +102,11 @@ def test_the_reaper_declares_the_silent_dead_and_spares_the_others(db: Database,
     for identity in (silent, me):
         heartbeats.register(db, identity)
     reaper = heartbeats.Reaper(lambda: me)
-    assert reaper.turn(db) == 0
+    assert reaper.turn(db).dead == 0
     # Nobody can be found dead before the first lease ends, so the reaper rests until then.
     assert 0 < reaper.due_in_seconds() <= heartbeats.lease_ms(1000) / 1000 + 1
     sql(url, f"{LAPSE} WHERE id = '{silent.id}'")
-    assert reaper.turn(db) == 1
+    assert reaper.turn(db).dead == 1
     assert {seen.worker_id: seen.status for seen in heartbeats.read(db)} == {silent.id: "DEAD", me.id: "RUNNING"}
 
 
@@ -120,6 +121,18 @@ def test_a_restarted_container_retires_its_own_predecessor_only(db: Database) ->
     assert heartbeats.retire_predecessor(db, after) == 1
     dead = [seen.worker_id for seen in heartbeats.read(db) if seen.status == "DEAD"]
     assert dead == [before.id]
+
+
+def test_a_process_spares_its_living_neighbours_in_the_same_container(db: Database, url: str) -> None:
+    """A web server with several processes has an embedded worker in each."""
+    place = {"RAILWAY_DEPLOYMENT_ID": "d1", "RAILWAY_REPLICA_ID": "r1"}
+    neighbour, before, after = _identity(**place), _identity(**place), _identity(**place)
+    for identity in (neighbour, before, after):
+        heartbeats.register(db, identity)
+    sql(url, f"UPDATE WorkerInstance SET pid = {os.getppid()} WHERE id = '{neighbour.id}'")
+    sql(url, f"UPDATE WorkerInstance SET pid = 4194304 WHERE id = '{before.id}'")  # higher than any
+    assert heartbeats.retire_predecessor(db, after) == 1
+    assert {seen.worker_id for seen in heartbeats.read(db) if seen.status == "DEAD"} == {before.id}
 
 
 def test_a_process_that_does_not_know_its_container_retires_nobody(db: Database) -> None:
@@ -180,6 +193,15 @@ def test_a_heart_goes_on_beating_through_an_outage(tmp_path: Path, capfd: pytest
     told = capfd.readouterr()
     assert told.err.count("database unreachable") == 1, "said once, not at each try"
     assert "database is back" in told.out
+
+
+def test_a_heart_outlives_an_error_that_nobody_foresaw(tmp_path: Path) -> None:
+    """A worker whose heart has stopped would live on and never claim again."""
+    said = Said(True, ValueError("a packet that makes no sense"), True)
+    heart = _heart(tmp_path, said, threading.Event())
+    heart.start()
+    said.wait(4)
+    heart.stop()
 
 
 def test_a_heart_that_is_declared_dead_says_so(tmp_path: Path) -> None:

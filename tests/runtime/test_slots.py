@@ -56,6 +56,24 @@ def test_a_function_that_raises_has_failed(error: Exception, final: bool, said: 
     assert (outcome.verdict, outcome.final, outcome.error) == ("failed", final, said)
 
 
+class Unspeakable(Exception):
+    """An error of which even its text raises."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), Unspeakable()])
+def test_whatever_a_function_raises_its_job_ends_and_its_thread_lives_on(error: BaseException) -> None:
+    def leave(job: Job) -> None:
+        if job.id == "id1":
+            raise error
+
+    first, second = Hands(leave).run(claim(1), claim(2))
+    assert (first.verdict, second.verdict) == ("failed", "done")
+    assert type(error).__name__ in (first.error or "")
+
+
 @pytest.mark.parametrize(
     ("reason", "verdict"), [("timeout", "failed"), ("cancelled", "cancelled"), ("stopping", "released")]
 )

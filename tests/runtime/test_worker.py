@@ -12,7 +12,8 @@ from runtime.db import Database, DatabaseError
 from runtime.handlers import Handler, Registry
 from runtime.jobs import NewJob
 from runtime.loop import Stop
-from runtime.queue import Outcome, Queue
+from runtime.queue import Claim, Outcome, Queue
+from runtime.slots import Slots
 from runtime.worker import Worker
 from tests.runtime.support import LONGEST_SECONDS, ended, eventually, registry, running, settings, sql
 
@@ -212,6 +213,99 @@ def test_a_worker_gives_the_jobs_of_a_silent_one_a_new_attempt(db: Database, url
         row = ended(db, job_id)
     assert row.attempt == 2
     assert {seen.worker_id: seen.status for seen in heartbeats.read(db)}["gone"] == "DEAD"
+
+
+def test_the_jobs_of_a_dead_worker_are_found_whoever_declared_it_dead(db: Database, url: str) -> None:
+    """Who declared it dead may have died before it could look after the jobs, or lost the database."""
+    me = worker(url, registry(mail=lambda job: None))
+    with running(me):
+        ended(db, jobs.enqueue(db, "mail"))
+        eventually(lambda: me._reaper.due_in_seconds() > 0)
+        job_id = jobs.enqueue(db, "mail", delay_seconds=3600)
+        sql(url, "INSERT INTO WorkerInstance (id, workerType, status) VALUES ('gone', 'job_worker', 'DEAD')")
+        sql(url, "UPDATE JobRun SET status = 'RUNNING', attempt = 1, workerId = 'gone' WHERE finishedAt IS NULL")
+        row = ended(db, job_id)
+    assert row.attempt == 2
+
+
+def test_a_claim_that_is_committed_after_everybody_gave_it_up_is_found(db: Database, url: str) -> None:
+    """A COMMIT may take effect long after its connection broke, when the disk or the group was slow."""
+    me = worker(url, registry(mail=lambda job: None))
+    with running(me):
+        ended(db, jobs.enqueue(db, "mail"))
+        eventually(lambda: me._reaper.due_in_seconds() > 0)
+        job_id = jobs.enqueue(db, "mail", delay_seconds=3600)
+        late = f"UPDATE JobRun SET status = 'RUNNING', attempt = 1, workerId = '{me.identity.id}'"
+        sql(url, f"{late}, runAt = queuedAt WHERE finishedAt IS NULL")
+        row = ended(db, job_id)
+    assert row.attempt == 1, "it never ran, so the attempt does not count"
+
+
+def test_an_error_that_nobody_foresaw_costs_no_outcome(db: Database, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim, failures = Queue._claim, [RuntimeError("something new")]
+
+    def failing_once(self: Queue, names: Any, limit: int, worker_id: str) -> Any:
+        if ran and failures:
+            raise failures.pop()
+        return claim(self, names, limit, worker_id)
+
+    monkeypatch.setattr(Queue, "_claim", failing_once)
+    ran: list[str] = []
+    job_id = jobs.enqueue(db, "mail")
+    me = worker(url, registry(mail=lambda job: ran.append(job.id)))
+    with running(me):
+        eventually(lambda: ran)
+        jobs.enqueue(db, "mail")
+        me.wake()
+        row = ended(db, job_id)
+    assert failures == []
+    assert row.attempt == 1
+
+
+def test_past_its_lease_a_worker_starts_nothing(db: Database, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thawed after a long sleep: what it had claimed and not begun is somebody else's by now."""
+    ran, frozen = list[str](), threading.Event()
+    put = Slots.put
+
+    def put_and_sleep(self: Slots, claims: list[Claim]) -> None:
+        if claims:
+            frozen.set()
+        put(self, claims)
+
+    monkeypatch.setattr(Slots, "put", put_and_sleep)
+    monkeypatch.setattr(heartbeats.Heart, "alive_for_seconds", lambda self: -1.0 if frozen.is_set() else 45.0)
+    job_id = jobs.enqueue(db, "mail")
+    me = worker(url, registry(mail=lambda job: ran.append(job.id)))
+    with running(me):
+        eventually(lambda: me.counts["released"] == 1)
+        row = jobs.read(db, job_id)
+    assert ran == []
+    assert row is not None
+    assert (row.status, row.attempt) == ("QUEUED", 0)
+
+
+def test_a_worker_may_take_longer_to_drain_than_a_loop_may_hang(
+    db: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stalled: list[str] = []
+    defaults = heartbeats.Heart.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "stall_limit_seconds", 1.0)
+    monkeypatch.setitem(defaults, "on_stall", stalled.append)
+    started, gate = threading.Event(), threading.Event()
+
+    def slow(job: Job) -> None:
+        started.set()
+        assert gate.wait(LONGEST_SECONDS)
+
+    jobs.enqueue(db, "slow")
+    me = worker(url, registry(slow=slow), RAILWAY_DEPLOYMENT_DRAINING_SECONDS="600")
+    with running(me):
+        assert started.wait(LONGEST_SECONDS)
+        me.stop.request()
+        eventually(lambda: (heartbeats.read(db)[0].beats or 0) >= 4)
+        gate.set()
+    assert stalled == []
 
 
 def test_what_a_job_writes_in_its_transaction_happens_with_its_completion(db: Database, url: str) -> None:

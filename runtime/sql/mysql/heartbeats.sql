@@ -38,11 +38,14 @@ FROM WorkerInstance w
 ORDER BY w.lastHeartbeatAt DESC, w.id;
 
 -- :name next_lapse
--- The process whose lease ends first: until then nobody can be found dead, so nobody needs to look.
-SELECT id, TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), leaseUntil) / 1000 AS remainingMs
-FROM WorkerInstance
-WHERE status IN ('RUNNING', 'STANDBY', 'DRAINING') AND leaseUntil IS NOT NULL AND id <> :me
-ORDER BY leaseUntil LIMIT 1;
+-- The process whose lease ends first: until then nobody can be found dead, so nobody needs to look. And whether jobs run
+-- that nobody may have in hand: in the same statement, because an idle process should ask for next to nothing.
+SELECT (SELECT TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), MIN(leaseUntil)) / 1000
+        FROM WorkerInstance
+        WHERE status IN ('RUNNING', 'STANDBY', 'DRAINING') AND leaseUntil IS NOT NULL AND id <> :me) AS remainingMs,
+       EXISTS (SELECT 1 FROM JobRun j JOIN WorkerInstance w ON w.id = j.workerId
+               WHERE j.status = 'RUNNING' AND w.status IN ('DEAD', 'STOPPED')) AS orphans,
+       EXISTS (SELECT 1 FROM JobRun WHERE status = 'RUNNING' AND workerId = :me) AS mine;
 
 -- :name declare_dead
 UPDATE WorkerInstance SET status = 'DEAD', stoppedAt = UTC_TIMESTAMP(3)
@@ -52,7 +55,7 @@ WHERE status IN ('RUNNING', 'STANDBY', 'DRAINING') AND leaseUntil < UTC_TIMESTAM
 -- A container that was restarted: same deployment, same replica, so the process before this one has ended.
 UPDATE WorkerInstance SET status = 'DEAD', stoppedAt = UTC_TIMESTAMP(3)
 WHERE status IN ('RUNNING', 'STANDBY', 'DRAINING') AND workerType = :kind AND id <> :id
-  AND deployment = :deployment AND replica = :replica;
+  AND deployment = :deployment AND replica = :replica AND (pid IS NULL OR pid = :pid OR pid NOT IN :living);
 
 -- :name prune
 DELETE FROM WorkerInstance

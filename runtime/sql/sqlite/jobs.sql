@@ -7,10 +7,11 @@ SELECT EXISTS (SELECT 1 FROM JobRun WHERE status = 'QUEUED' AND runAt <= {now}) 
 -- :name due_priorities
 SELECT DISTINCT priority FROM JobRun WHERE status = 'SCHEDULED' AND runAt <= {now};
 
+-- :name promotable
+SELECT id FROM JobRun WHERE status = 'SCHEDULED' AND priority = :priority AND runAt <= {now} ORDER BY runAt LIMIT 500;
+
 -- :name promote
-UPDATE JobRun SET status = 'QUEUED'
-WHERE id IN (SELECT id FROM JobRun WHERE status = 'SCHEDULED' AND priority = :priority AND runAt <= {now}
-             ORDER BY runAt LIMIT 500);
+UPDATE JobRun SET status = 'QUEUED' WHERE id IN {each :ids} AND status = 'SCHEDULED';
 
 -- :name claimable
 -- The transaction is the only writer (BEGIN IMMEDIATE), so nobody can take a candidate between this and `claim`.
