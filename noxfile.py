@@ -73,7 +73,7 @@ def _check_style(session: nox.Session) -> None:
 
 
 def _servers(session: nox.Session) -> None:
-    """Get the servers the tests use: MariaDB from Debian, real MySQL 9 unpacked into a cache folder, and a wrong clock."""
+    """Get the servers the tests use: MariaDB from Debian, real MySQL 9 unpacked into a cache, and a wrong clock."""
     _apt(session, "mariadbd", "mariadb-server-core", "mariadb-server")
     _apt(session, "haproxy", "haproxy")
     _apt(session, "faketime", "faketime")

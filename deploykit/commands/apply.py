@@ -20,7 +20,7 @@ from deploykit.planning.snapshot import LiveService, Snapshot
 from deploykit.planning.view import lags, observation, target
 from deploykit.profile.schema import Profile
 from deploykit.railway import execute, snapshot as reading
-from deploykit.railway.answers import BusyError, OutcomeUnknownError, mask
+from deploykit.railway.answers import BusyError, OutcomeUnknownError, RefusedError, mask
 from deploykit.railway.client import Railway
 from runtime import heartbeats
 from runtime.db import DatabaseError, SchemaError
@@ -77,6 +77,7 @@ class _Run:
     previewed: tuple[str, list[Change]] | None = None
     lagging: dict[str, float] = field(default_factory=dict)
     retries: int = 0
+    refused: set[Adjust] = field(default_factory=set)
     heartbeats_read: bool = False
 
 
@@ -263,7 +264,9 @@ def _act(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) -
     run.report(words)
     try:
         _send(run, decision, live, changes)
-    except (OutcomeUnknownError, StalePlanError, BusyError) as error:
+    except (OutcomeUnknownError, StalePlanError, RefusedError) as error:
+        if isinstance(error, RefusedError) and not isinstance(error, BusyError) and not _first_refusal(run, decision):
+            raise
         # Whether it happened is seen at the next look; what moved is judged there too.
         run.retries += 1
         if run.retries > MOST_RETRIES:
@@ -275,6 +278,14 @@ def _act(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) -
             run.actions.append(f"{words} (answer lost)")
         return
     run.actions.append(words)
+
+
+def _first_refusal(run: _Run, decision: Decision) -> bool:
+    """Whether a refusal may mean that it is done already: a proxy that sends twice is told no the second time."""
+    if not isinstance(decision, Adjust) or decision in run.refused:
+        return False
+    run.refused.add(decision)
+    return True
 
 
 def _send(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) -> None:

@@ -85,6 +85,9 @@ def plan(
 
 def found_changes(profile: Profile, railway: Railway, live: Snapshot, secret: Values) -> list[Change]:
     """The differences, those dropped that Railway itself calls none: it compares values we may not read."""
+    # Whatever is answered from here on, a secret that is sent does not come back out in a message.
+    given = {value for one in paper.secrets_of(profile) if (value := secret(*one))}
+    railway.secrets.extend(given.difference(railway.secrets))
     changes = diff(profile, live, secret)
     if any(change.wire for change in changes):
         changes = _previewed(railway, changes)

@@ -7,6 +7,7 @@ Nearly all errors arrive as HTTP 200 with ``errors``, so transport is judged fir
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -20,6 +21,8 @@ from deploykit.errors import (
     UnreachableError,
 )
 
+HIDDEN = "«hidden»"
+_URL_PASSWORD = re.compile(r"(\w://[^\s:/@]*:)[^\s/@]+@")
 TOKEN_HINT = (
     "RAILWAY_TOKEN takes a project token (Railway → project → Settings → Tokens), RAILWAY_API_TOKEN an account or "
     "workspace token with RAILWAY_PROJECT_ID and RAILWAY_ENVIRONMENT_ID"
@@ -143,8 +146,8 @@ def retry_after_seconds(value: str | None) -> float | None:
 
 
 def mask(text: str, secrets: tuple[str, ...]) -> str:
-    """``text`` without any of the ``secrets``."""
+    """``text`` without any of the ``secrets``, and without the password of any URL in it."""
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= 4:
-            text = text.replace(secret, "«hidden»")
-    return text
+            text = text.replace(secret, HIDDEN)
+    return _URL_PASSWORD.sub(rf"\1{HIDDEN}@", text)

@@ -93,3 +93,16 @@ def test_what_moved_since_the_review_is_told_with_its_author(stage: Stage) -> No
     stage.sandbox.fault("dashboard-edit", service="web-server", variable="EXTRA", value="1")
     with pytest.raises(StalePlanError, match=r"web-server \(changed by Sandbox at \d\d:\d\d:\d\d UTC"):
         stage.apply(bundled("pre-launch"), planned=planned)
+
+
+@pytest.mark.parametrize("fault", ["timeout-before-effect", "timeout-after-effect", "server-error", "duplicate"])
+@pytest.mark.parametrize("field", ["customDomainCreate", "serviceInstanceAutoDeployUpdate"])
+def test_an_answer_that_is_lost_is_looked_for_not_sent_again_blindly(stage: Stage, field: str, fault: str) -> None:
+    number = len(stage.sandbox.timeline())
+    stage.apply(with_service(bundled("pre-launch"), "schedule-daemon", autodeploy="on_push"))
+    wanted = with_service(bundled("pre-launch"), "schedule-daemon", autodeploy="off")
+    wanted = with_web(wanted, domains=[f"{field.lower()}-{fault}-{number}.example.com"])
+    stage.sandbox.fault(fault, field=field)
+    stage.apply(wanted)
+    stage.sandbox.clear_faults()
+    assert stage.plan(wanted).plan.empty

@@ -18,12 +18,15 @@ from pathlib import Path
 import pytest
 
 from deploykit.sandbox import Sandbox
+from tests.apply.stage import START
 from tests.journey.conftest import Cli
+from tests.sandbox.conftest import Driver
 
 PROFILES = ("pre-launch", "100-users", "1000-users")
 MOMENTS = {"before": "timeout-before-effect", "after": "timeout-after-effect"}
 HANG_SECONDS = 60.0
 PATIENCE_SECONDS = 60.0
+FORGOTTEN = "old-daemon"
 READS = ("environmentPreviewChangeSet",)
 """A mutation by name only: it changes nothing."""
 
@@ -38,10 +41,12 @@ class Transition:
     def __str__(self) -> str:
         return f"{self.before or 'nothing'}-to-{self.after}"
 
+    leftover: str | None = None
+
     @property
     def command(self) -> list[str]:
-        leftover = ["--remove", "job-worker"] if self.before == "1000-users" else []
-        return ["apply", self.after, "--yes", "--allow-destructive", *leftover]
+        leftover = self.leftover or ("job-worker" if self.before == "1000-users" else None)
+        return ["apply", self.after, "--yes", "--allow-destructive", *(["--remove", leftover] if leftover else [])]
 
 
 FAST = [Transition(None, "pre-launch"), Transition("pre-launch", "1000-users")]
@@ -90,12 +95,15 @@ class World:
         process.wait()
 
     def make_a_mess(self) -> None:
-        """Two services schedule, and a stale build that schedules waits to start."""
+        """A forgotten service and two of the profile's schedule, and a stale build that schedules waits to start."""
+        driver = Driver(self.sandbox)
+        driver.deploy(driver.service(FORGOTTEN, START["daemon"], {"SCHEDULE_DAEMON_ENABLED": "true"}))
         flag = {"variable": "SCHEDULE_DAEMON_ENABLED", "value": "true"}
         self.sandbox.fault("dashboard-edit", service="web-server", **flag)
-        self.await_daemons({"web-server", "schedule-daemon"})
+        self.await_daemons({FORGOTTEN, "web-server", "schedule-daemon"})
         self.sandbox.fault("slow-build", service="web-server", seconds=3.0)
         self.sandbox.fault("redeploy", service="web-server")
+        self.sandbox.reset_requests()
 
     def await_daemons(self, wanted: set[str]) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -169,7 +177,7 @@ def test_a_client_killed_at_any_call_leaves_one_daemon_and_can_go_on(tmp_path: P
 
 
 def test_from_a_mess_a_killed_client_never_brings_the_mess_back(tmp_path: Path) -> None:
-    transition = Transition("pre-launch", "pre-launch")
+    transition = Transition("pre-launch", "pre-launch", leftover=FORGOTTEN)
     with world(tmp_path / "reference", transition) as reference:
         reference.make_a_mess()
         reference.run(transition.command)

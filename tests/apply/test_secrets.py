@@ -56,21 +56,16 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cli, Sandbo
         applied = cli("apply", "shop", "--yes", "--secret-from-env", "JWT_SECRET")
         assert applied.status == 0, applied.err
         silent(cli, sandbox, applied.out + applied.err)
-        nodes = sandbox.graphql(SERVICES, {"id": sandbox.project_id})["project"]["services"]["edges"]
-        ids = {edge["node"]["name"]: edge["node"]["id"] for edge in nodes}
-        sandbox.graphql(
-            UPSERT,
-            {
-                "input": {
-                    "projectId": sandbox.project_id,
-                    "environmentId": sandbox.environment_id,
-                    "serviceId": ids["web-server"],
-                    "variables": {"PAYMENT_KEY": LIVE, "NODE_ENV": LIVE},
-                    "skipDeploys": True,
-                }
-            },
-        )
+        edit(sandbox, PAYMENT_KEY=LIVE, NODE_ENV=LIVE)
         yield cli, sandbox
+
+
+def edit(sandbox: Sandbox, **variables: str) -> None:
+    """Somebody sets variables of the web server in the dashboard."""
+    nodes = sandbox.graphql(SERVICES, {"id": sandbox.project_id})["project"]["services"]["edges"]
+    ids = {edge["node"]["name"]: edge["node"]["id"] for edge in nodes}
+    place = {"projectId": sandbox.project_id, "environmentId": sandbox.environment_id, "serviceId": ids["web-server"]}
+    sandbox.graphql(UPSERT, {"input": {**place, "variables": variables, "skipDeploys": True}})
 
 
 def silent(cli: Cli, sandbox: Sandbox, said: str) -> None:
@@ -90,6 +85,10 @@ COMMANDS = {
     "apply the saved plan": ("apply", "--yes"),
     "rollback": ("rollback", "1"),
     "rollback list": ("rollback", "--list"),
+    "verify": ("verify", "shop"),
+    "verify what was applied": ("verify",),
+    "verify that writes": ("verify", "shop", "--smoke"),
+    "watch": ("watch", "shop", "--count", "2", "--every", "1s"),
     "ghosts": ("ghosts", "shop"),
     "doctor": ("doctor", "shop"),
     "unlock": ("unlock",),
@@ -105,6 +104,54 @@ def test_a_command_lets_no_secret_out(shop: tuple[Cli, Sandbox], command: str, o
     cli, sandbox = shop
     answer = cli(*COMMANDS[command], "--format", output, "--debug", "-v")
     assert answer.status != 70, answer.err
+    silent(cli, sandbox, answer.out + answer.err)
+
+
+FAULTS: dict[str, dict[str, object]] = {
+    "rate-limited": {"field": "environment", "retry_after_seconds": 60},
+    "server-error": {"field": "environmentApplyChangeSet"},
+    "timeout-before-effect": {"field": "environmentApplyChangeSet"},
+    "timeout-after-effect": {"field": "environmentApplyChangeSet"},
+    "problem-processing": {"field": "environmentPreviewChangeSet"},
+    "error": {
+        "field": "environmentApplyChangeSet", "code": "BAD_USER_INPUT",
+        "message": f"Invalid RailwayChangeSet patch: got {GIVEN!r} beside {LIVE!r} in {DATABASE_URL}",
+    },
+    "extra-keys": {"field": "environment", "key": "futureField"},
+    "stale-etag": {},
+    "apply-fails-after-applied": {},
+    "apply-failed-empty-changes": {},
+    "apply-fails-halfway": {"applied": 0},
+    "build-failure": {"service": "web-server"},
+    "healthcheck-failure": {"service": "web-server"},
+    "crash": {"service": "web-server"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_failure_of_railway_brings_a_secret_out(shop: tuple[Cli, Sandbox], fault: str) -> None:
+    cli, sandbox = shop
+    edit(sandbox, PAYMENT_KEY=LIVE, NODE_ENV=LIVE)
+    sandbox.fault(fault, **FAULTS[fault])
+    words = ("apply", "shop", "--yes", "--allow-destructive", "--secret-from-env", "JWT_SECRET", "--debug", "-v")
+    answer = cli(*words, "--patience", "5")
+    sandbox.clear_faults()
+    assert answer.status != 70, answer.err
+    silent(cli, sandbox, answer.out + answer.err)
+
+
+def test_what_an_application_says_before_it_dies_is_told_without_its_secrets(shop: tuple[Cli, Sandbox]) -> None:
+    cli, sandbox = shop
+    talkative = PROFILE.replace(START["web"], "echo $JWT_SECRET $PAYMENT_KEY; exit 1").replace("shop", "talkative", 1)
+    talkative = talkative.replace("JWT_SECRET: !secret", "JWT_SECRET: !secret\n      PAYMENT_KEY: !secret")
+    edit(sandbox, PAYMENT_KEY=LIVE)
+    path = cli.folder / "profiles" / "talkative.yaml"
+    path.write_text(talkative)
+    words = ("apply", "talkative", "--yes", "--allow-destructive", "--secret-from-env", "JWT_SECRET")
+    answer = cli(*words)
+    path.unlink()
+    assert answer.status == 7, answer.err
+    assert "«hidden»" in answer.err
     silent(cli, sandbox, answer.out + answer.err)
 
 
