@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -78,7 +78,7 @@ def read(railway: Railway, known: Snapshots | None = None) -> Snapshot:
         services_elsewhere=tuple(sorted(name for key, name in names.items() if key not in instances)),
         read_at=railway.now(),
         masked=masked,
-        config={key: value for key, value in config.items() if key not in _APART},
+        config=_rest(config, {"services": instances, "volumes": {one.id for one in volumes}}),
     )
 
 
@@ -170,6 +170,16 @@ def _service(
         active_ids=tuple(one["id"] for one in node["activeDeployments"]),
         latest_id=latest["id"] if latest else None,
     )
+
+
+def _rest(config: Mapping[str, Any], seen: Mapping[str, Container[str]]) -> dict[str, Any]:
+    """What of the config nothing else holds: other keys, and ids that Railway lists nowhere else."""
+    unseen = {
+        section: {key: True for key, value in (config.get(section) or {}).items() if value and key not in ids}
+        for section, ids in seen.items()
+    }
+    rest = {key: value for key, value in config.items() if key not in _APART}
+    return {**rest, **{section: ids for section, ids in unseen.items() if ids}}
 
 
 def _variable(name: str, entry: Mapping[str, Any], sealed: bool) -> LiveVariable:

@@ -126,3 +126,48 @@ def masked(name: str, text: str) -> str:
 
 def _entropy(text: str) -> float:
     return -sum(count / len(text) * math.log2(count / len(text)) for count in Counter(text).values())
+
+
+_HINT = pattern(
+    r"SECRET|PASS|PWD|TOKEN|KEY|AUTH|CRED|PRIVATE|SALT|PEPPER|SIGN|CRYPT|CERT|COOKIE|SESSION|WEBHOOK|DSN|SEED|MNEMONIC|"
+    r"PHRASE|LICEN[CS]E|HASH|(^|_)(PIN|PAT|OTP|JWT|PW|HMAC|NONCE)(_|\Z)",
+    re.IGNORECASE,
+)
+_TOKENS = pattern(r"[^ .,:;/_+*-]+")
+_SEPARATED = pattern(r"[A-Za-z0-9 .,:;/_+*-]*\Z")
+_EVIDENT = pattern(
+    r"(?:[a-z]{1,16}|[A-Z]{1,16}|[A-Z]?[a-z]{2,15}(?:[A-Z][a-z]{2,15}){0,3}|[0-9]{1,10}(?:ms|s|m|h|d|[kmg]i?b)?|"
+    r"[A-Za-z]{1,12}[0-9]{1,2}(?:mb[0-9])?)\Z"
+)
+_REFERENCES = pattern(r"\$\{\{[^{}]*\}\}")
+_REFERRED_LOGIN = pattern(r"://\$\{\{[^{}]*\}\}(?::\$\{\{[^{}]*\}\})?@")
+_MOST_PLAIN_TOKENS = 16
+
+
+def is_evidently_plain(name: str, text: str) -> bool:
+    """Whether a value can be nothing but a plain setting: words, numbers, addresses without a login, references.
+
+    The other way round than `looks_secret`: what is not understood is taken for a secret. For values that come from
+    outside and would be written into a file.
+    """
+    rest = _REFERENCES.sub("", _REFERRED_LOGIN.sub("://", text))
+    if not rest.strip():
+        return True
+    tokens = _TOKENS.findall(rest)
+    if _HINT.search(name) or not _SEPARATED.match(rest) or len(tokens) > _MOST_PLAIN_TOKENS:
+        return False
+    return all(_EVIDENT.match(token) for token in tokens) and shape(rest) is None
+
+
+_ARGUMENT = pattern(
+    r"(?:(?<!\S)--?(?P<option>[A-Za-z][\w-]*)[= ]|(?<![\w-])(?P<name>[A-Za-z_]\w*)=)(?P<value>[^\s;&|-]\S*)"
+)
+
+
+def in_command(command: str) -> str | None:
+    """What kind of secret a command holds, by its shape, or by the name of the option or variable it is given to."""
+    for argument in _ARGUMENT.finditer(command):
+        name = (argument["option"] or argument["name"]).replace("-", "_")
+        if kind := looks_secret(name, argument["value"]):
+            return kind
+    return shape(command)

@@ -95,6 +95,8 @@ COMMANDS = {
     "lint": ("lint", "profiles"),
     "render": ("render", "shop", "--out", "rendered"),
     "map": ("map", "shop"),
+    "pull": ("pull", "--name", "as-found", "--force"),
+    "pull to stdout": ("pull", "--out", "-"),
 }
 
 
