@@ -6,6 +6,7 @@ from deploykit.errors import DeploykitError
 from deploykit.planning.snapshot import Snapshot
 from deploykit.profile.schema import Profile
 from deploykit.railway import snapshot
+from deploykit.railway.answers import mask
 from deploykit.railway.client import Railway
 
 MOST_LINES = 500
@@ -49,7 +50,9 @@ class RailwayPlatform:
 
     def _lines(self, deployment: str, limit: int, search: str | None) -> tuple[str, ...]:
         answer = self.railway.run("Logs", deploymentId=deployment, limit=limit, filter=search)
-        return tuple(str(line["message"]) for line in sorted(answer["deploymentLogs"], key=_when))
+        # An application may say its own secrets before it dies; they are not repeated.
+        secrets = tuple(self.railway.secrets)
+        return tuple(mask(str(line["message"]), secrets) for line in sorted(answer["deploymentLogs"], key=_when))
 
     def elsewhere(self, deployment: str) -> str | None:
         """The environment of a deployment that this one does not show, None when it is ours. Raises DeploykitError."""

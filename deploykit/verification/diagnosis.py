@@ -84,8 +84,11 @@ def _blind(case: Case) -> Iterator[Diagnosis]:
                     "export RAILWAY_TOKEN=…")  # fmt: skip
             yield Diagnosis("token-refused", Rank.BLIND, "Railway refuses the token", railway.message, cure)
         else:
-            cure = (railway.hint or "try again in a minute; status.railway.com tells about outages",)
-            yield Diagnosis("railway-unreachable", Rank.BLIND, "Railway cannot be reached", railway.message, cure)
+            cure = (
+                railway.hint or "try again in a minute",
+                f"status.railway.com tells about outages; afterwards: deploykit doctor {case.profile.name}",
+            )
+            yield Diagnosis("railway-unreachable", Rank.BLIND, "Railway does not answer us", railway.message, cure)
     database = case.evidence.problem("database")
     if database is not None and database.why == "missing":
         cure = (database.hint,)
@@ -100,7 +103,7 @@ def _database(case: Case) -> Iterator[Diagnosis]:
     down = live is not None and not serves(live)
     if down:
         state = "has no running deployment" if newest is None else f"is {_state(newest)}"
-        cure = (f"railway redeploy --service {name}", f"railway logs --service {name}")
+        cure = (_redeploy(name), f"railway logs --service {name}")
         yield Diagnosis("database-down", Rank.DATABASE, "the database is down", f"{name} {state}", cure, name)
     elif problem is not None and "oo many connections" in problem.message:
         yield _too_many(problem.message)
@@ -158,7 +161,7 @@ def _settings(case: Case) -> Iterator[Diagnosis]:
                     Rank.SETTING,
                     f"{name} of {service.name} was changed and never deployed",
                     f"it is configured as {now}; the running deployment was created with {runs}",
-                    (f"railway redeploy --service {service.name}",) if now == wish else _apply(case),
+                    (_redeploy(service.name),) if now == wish else _apply(case),
                     service.name,
                 )
             elif not agrees(wish, runs) and (runs is not None or deployment.variables is not None):
@@ -171,7 +174,7 @@ def _wrong_setting(case: Case, service: Service, name: str, runs: str | None, wi
     if identity == "wrong-interval" and name == POOL_SIZE:
         identity = "wrong-pool"
     because = "its deployment was created with that value: edited in the dashboard, or brought back by a rollback"
-    cure = (f"set {name}={wish} on {service.name} and redeploy it", *_apply(case))
+    cure = (f"set {name}={wish} in {service.name}", _redeploy(service.name), f"or both: {_both(case)}")
     return Diagnosis(identity, Rank.SETTING, cause, because, cure, service.name)
 
 
@@ -184,7 +187,7 @@ def _two_daemons(case: Case, service: Service) -> Diagnosis:
         Rank.SETTING,
         f"{service.name} is a second schedule daemon",
         f"it was deployed with {DAEMON_FLAG}=true{how}; only {_names(case.profile.daemons)} should schedule",
-        (f"set {DAEMON_FLAG}=false in {service.name}", f"redeploy {service.name}", *_apply(case)),
+        (f"set {DAEMON_FLAG}=false in {service.name}", _redeploy(service.name), f"or both: {_both(case)}"),
         service.name,
     )
 
@@ -196,7 +199,7 @@ def _interval_seen(case: Case) -> Iterator[Diagnosis]:
             continue
         promised = promised_poll_ms(wish, row.kind)
         because = f"the process says so itself in its heartbeat ({row.why})"
-        cure = (f"redeploy {row.service}", *_apply(case))
+        cure = (_redeploy(row.service), *_apply(case))
         if row.poll_interval_ms != promised:
             cause = f"{row.service} polls every {row.poll_interval_ms} ms where the profile says {promised} ms"
             yield Diagnosis("wrong-interval", Rank.SETTING, cause, because, cure, row.service)
@@ -252,7 +255,7 @@ def _ghost(case: Case, row: Row) -> Diagnosis:
         return Diagnosis("zombie", Rank.GHOST, cause, row.why, cure, row.service or row.worker_id)
     if row.why == OLDER:
         cause = f"an old deployment of {row.service} is still alive"
-        cure = (f"railway: remove deployment {row.deployment}", kill)
+        cure = (f"Railway dashboard → {row.service} → Deployments → ⋮ of {row.deployment} → Remove", kill)
         return Diagnosis("old-deployment", Rank.GHOST, cause, row.why, cure, row.service)
     if row.why == OUTSIDE:
         where = f"{row.hostname}, pid {row.pid}" if row.hostname else "a host that does not say its name"
@@ -263,7 +266,7 @@ def _ghost(case: Case, row: Row) -> Diagnosis:
     if row.why == IN_ONE_CONTAINER:
         cause = f"{row.service} starts its {word} twice in one container"
         cure = (f"railway restart --service {row.service}", "start it once: look at the start command", kill)
-        return Diagnosis("started-twice", Rank.GHOST, cause, row.why, cure, row.service)
+        return Diagnosis("started-twice", Rank.GHOST, cause, f"there is {row.why}", cure, row.service)
     cause = f"{row.service} runs more {word}s than the profile wants"
     cure = ("set the service's replicas back to the profile's number", *_apply(case))
     return Diagnosis("too-many-replicas", Rank.GHOST, cause, row.why, cure, row.service)
@@ -289,8 +292,8 @@ def _absent(case: Case) -> Iterator[Diagnosis]:
             )
         elif rows:
             cause = _why_absent(case, service, live, rows)
-            # A flag that is off explains a process that never came: then no other database has to.
-            if cause.id != "wrong-database" or not _flag_is_off(case, service):
+            # A flag that is off explains a process that never came, or refuses to start: then nothing else has to.
+            if cause.id not in ("wrong-database", "crash-loop") or not _flag_is_off(case, service):
                 yield cause
         elif falls_often(case, service):
             yield _falling(case, service)
@@ -331,19 +334,14 @@ def _why_absent(case: Case, service: Service, live: LiveService, rows: Sequence[
         cure: tuple[str, ...] = (f"set sleep: false for {name}", *_apply(case))
         return Diagnosis("asleep", Rank.PLATFORM, f"{name} sleeps", because, cure, name)
     if deployment.stopped:
-        because = f"Railway says {deployment.status}, and its process ended with status 0{said}"
-        cure = (
-            "set restart: {policy: always} in the profile, so that an exit starts it again",
-            *_apply(case),
-            restart,
-        )
-        return Diagnosis("ended-by-itself", Rank.PLATFORM, f"{name} ended by itself", because, cure, name)
+        return _ended(case, service, deployment, said)
     starts = read_lines(service, case.evidence.logs.get(deployment.id, ())).starts
     seen = [found.deployment for found in (home(case.evidence.before, deployment.id),) if found] + [deployment]
     # A process that ends at once is seen running at one look and starting again at the other.
     restarting = any(instance.status in ("RESTARTING", "CRASHED") for one in seen for instance in one.instances)
     if deployment.status == "CRASHED" or restarting or starts >= CRASH_LOOP_STARTS:
-        because = f"its deployment is {_state(deployment)}, it started {starts} times{said}"
+        often = f"its log shows {starts} starts" if starts > 1 else "its process ends and is started again"
+        because = f"its deployment is {_state(deployment)}, and {often}{said}"
         return Diagnosis("crash-loop", Rank.PLATFORM, f"{name} crashes", because, (logs, restart), name)
     if all(row.starting for row in rows):
         because = "its deployment is young, and its processes do not beat yet"
@@ -369,6 +367,23 @@ def _why_absent(case: Case, service: Service, live: LiveService, rows: Sequence[
     return Diagnosis("wrong-database", Rank.PROCESS, f"{name} uses another database", because, cure, name)
 
 
+def _ended(case: Case, service: Service, deployment: LiveDeployment, said: str) -> Diagnosis:
+    """An exit with status 0 under SUCCESS: Railway starts it again only under ALWAYS (Railway docs: restart policy)."""
+    because = f"Railway says {deployment.status}, and its process ended with status 0{said}"
+    policy = (deployment.settings or {}).get("restartPolicyType")
+    cure: tuple[str, ...] = (_redeploy(service.name),)
+    if policy == "ALWAYS":
+        because += "; its restart policy is ALWAYS, so somebody stopped it"
+    elif service.restart.policy == "always":
+        because += f"; the profile wants restart policy ALWAYS, it was deployed with {policy or 'another'}"
+        cure = (*_apply(case), f"until then: {_redeploy(service.name)}")
+    else:
+        always = f"set restart: {{policy: always}} for {service.name} in the profile: then an exit starts it again"
+        cure = (always, *_apply(case), f"until then: {_redeploy(service.name)}")
+    name = service.name
+    return Diagnosis("ended-by-itself", Rank.PLATFORM, f"{name} ended by itself", because, cure, name)
+
+
 def _no_deployment(case: Case, service: Service, live: LiveService) -> Diagnosis:
     latest = live.latest or _latest(live)
     if latest is not None and latest.status in ("FAILED", "SKIPPED"):
@@ -381,10 +396,15 @@ def _no_deployment(case: Case, service: Service, live: LiveService) -> Diagnosis
         because = f"its latest deployment is CRASHED{_last_words(case, latest)}"
         logs = f"railway logs --service {service.name}"
         return Diagnosis(
-            "crash-loop", Rank.PLATFORM, f"{service.name} crashed", because, (logs, *_apply(case)), service.name
+            "crash-loop",
+            Rank.PLATFORM,
+            f"{service.name} crashed",
+            because,
+            (logs, _redeploy(service.name)),
+            service.name,
         )
     because = "all its deployments were removed" if latest is None else f"its latest deployment is {latest.status}"
-    cure = (f"railway redeploy --service {service.name}", *_apply(case))
+    cure = (_redeploy(service.name), *_apply(case))
     return Diagnosis("not-deployed", Rank.PLATFORM, f"{service.name} is not deployed", because, cure, service.name)
 
 
@@ -395,8 +415,7 @@ def _failed_deploy(case: Case, service: Service, live: LiveService) -> Iterator[
 
 
 def _failed(case: Case, service: Service, latest: LiveDeployment, then: str) -> Diagnosis:
-    reason = f": {latest.reason}" if latest.reason else ""
-    because = f"{latest.status}{reason}, {then}{_last_words(case, latest)}"
+    because = f"{latest.status}, {then}{_last_words(case, latest)}"
     cure = (f"railway logs --deployment {latest.id}", *_apply(case))
     cause = f"the latest deployment of {service.name} failed"
     return Diagnosis("deploy-failed", Rank.PLATFORM, cause, because, cure, service.name)
@@ -427,7 +446,10 @@ def _jobs(case: Case) -> Iterator[Diagnosis]:
         yield Diagnosis("no-handler", Rank.QUEUE, "no worker knows the jobs that wait", because, cure)
     elif workers and "queue" in _failed_checks(case):
         because = f"{queue.queued} jobs are queued, the oldest for {oldest or 0:.0f} s, and {len(workers)} workers live"
-        cure = ("deploykit advise: a larger profile polls faster or adds workers", "raise JOB_WORKER_CONCURRENCY")
+        cure = (
+            "raise JOB_WORKER_CONCURRENCY or the worker's replicas in the profile, or lower its poll interval",
+            *_apply(case),
+        )
         yield Diagnosis("backlog", Rank.QUEUE, "more jobs come than are done", because, cure)
 
 
@@ -502,6 +524,14 @@ def _failed_checks(case: Case) -> set[str]:
 
 def _apply(case: Case) -> tuple[str, ...]:
     return (f"deploykit plan {case.profile.name}", "deploykit apply")
+
+
+def _both(case: Case) -> str:
+    return " && ".join(_apply(case))
+
+
+def _redeploy(service: str | None) -> str:
+    return f"railway redeploy --service {service}"
 
 
 def _latest(live: LiveService | None) -> LiveDeployment | None:

@@ -108,12 +108,11 @@ def _latest_deployments(case: Case) -> Iterator[Check]:
         latest = live.latest if live else None
         if latest is None or latest.status not in ("FAILED", "CRASHED", "SKIPPED"):
             continue
-        reason = f": {latest.reason}" if latest.reason else ""
         still = "; the one before still serves" if case.current(service) not in (None, latest) else ""
         yield Check(
             f"latest-deployment:{service.name}",
             Verdict.FAIL,
-            f"the latest deployment of {service.name} is {latest.status}{reason}{still}",
+            f"the latest deployment of {service.name} is {latest.status}{still}",
             f"read its log: railway logs --deployment {latest.id}",
             {"id": latest.id, "status": latest.status},
         )

@@ -24,6 +24,7 @@ from tests.deploykit.verification.world import (
     beat,
     deployment,
     instances,
+    pre_launch,
     service,
 )
 
@@ -154,7 +155,7 @@ FIRST: dict[str, tuple[Callable[[World], None], str, str]] = {
     "pr environment": (other_environment, "other-environment", "a database of its own"),
     "ghost service": (faults.ghost_service, "ghost-service", "Delete Service"),
     "zombie": (zombie, "zombie", "deploykit ghosts --kill"),
-    "old deployment": (faults.two_active, "old-deployment", "remove deployment web"),
+    "old deployment": (faults.two_active, "old-deployment", "Deployments → ⋮ of web → Remove"),
     "replicas": (faults.two_replicas, "too-many-replicas", "replicas"),
     "staged": (faults.staged, "staged-changes", "Discard"),
     "database down": (database_down, "database-down", "railway redeploy --service MySQL"),
@@ -223,3 +224,25 @@ def test_used_connections_below_the_alarm_are_no_cause() -> None:
     world = World()
     world.extra["server"] = ServerFacts("9.0.0", NOW + timedelta(0), 151, 100, False)
     assert causes(world) == []
+
+
+@pytest.mark.parametrize(
+    ("deployed", "promised", "step"),
+    [
+        ("ALWAYS", "always", "railway redeploy --service schedule-daemon"),
+        ("ON_FAILURE", "always", "deploykit plan pre-launch"),
+        ("ON_FAILURE", "on_failure", "set restart: {policy: always} for schedule-daemon in the profile"),
+    ],
+)
+def test_how_to_cure_a_process_that_ended_depends_on_what_would_have_started_it_again(
+    deployed: str, promised: str, step: str
+) -> None:
+    services = pre_launch().model_dump()["services"]
+    services["schedule-daemon"]["restart"] = {"policy": promised}
+    world = World(profile=pre_launch(services=services))
+    del world.alive["daemon"]
+    stopped = deployment("day", "schedule-daemon", stopped=True, instances=instances("day", "EXITED"),
+                         settings={"restartPolicyType": deployed})  # fmt: skip
+    world.replace_deployments("schedule-daemon", stopped)
+    first = causes(world)[0]
+    assert (first.id, first.cure[0][: len(step)]) == ("ended-by-itself", step)
