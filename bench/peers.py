@@ -1,4 +1,4 @@
-"""The same no-op jobs through well-known job systems: `python -m bench.peers` adds them to bench/RESULTS.md.
+"""The same no-op jobs through well-known job systems, and what they cost idle: `python -m bench.peers [drain] [idle]`.
 
 Huey keeps its queue in the same durable MySQL; Dramatiq, Celery and RQ keep theirs in Redis, which here forgets what it
 had when it crashes. They live in an environment of their own (DEPLOYKIT_PEERS names its folder), made once by
@@ -20,17 +20,16 @@ from pathlib import Path
 from statistics import median
 
 from bench import runtime_speed as speed, runtime_waiting as waiting
+from bench.runtime import PRE_LAUNCH_DAEMON, PRE_LAUNCH_WORKER
 from bench.runtime_server import durable_mysql, url
 from runtime.db import Database, connect
 from tests.mysql.provision import cache_folder
 from tests.mysql.server import Server, free_port
 
-RESULTS = Path(__file__).with_name("RESULTS.md")
 PACKAGES = ("huey", "peewee", "pymysql", "celery[redis]", "packaging", "rq", "dramatiq[redis]")
 JOBS = 2000
 ROUNDS = 3
 IDLE_SECONDS = 60
-HEADING = "## Beside others"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +125,26 @@ class Bench:
         with self.worker(peer):
             return JOBS / float(self.run(peer, "wait", str(JOBS)))
 
-    def idle(self, peer: Peer) -> tuple[float, float]:
-        """MiB of all its processes and CPU seconds a minute, after a minute."""
+    def idle(self, peer: Peer) -> tuple[float, float, float]:
+        """MiB of all its processes, queries and CPU seconds a minute, after a minute."""
         self.run(peer, "fill", "0")
         with self.worker(peer) as process:
             time.sleep(IDLE_SECONDS)
-            before = sum(waiting.cpu_seconds(pid) for pid in _family(process.pid))
+            cpu = sum(waiting.cpu_seconds(pid) for pid in _family(process.pid))
+            asked = self._asked(peer)
             time.sleep(IDLE_SECONDS)
-            family = _family(process.pid)
-            cpu = sum(waiting.cpu_seconds(pid) for pid in family) - before
-            return sum(waiting.rss_bytes(pid) for pid in family) / 2**20, cpu * 60 / IDLE_SECONDS
+            asked, family = self._asked(peer) - asked, _family(process.pid)
+            cpu = sum(waiting.cpu_seconds(pid) for pid in family) - cpu
+            rss_mib = sum(waiting.rss_bytes(pid) for pid in family) / 2**20
+            return rss_mib, asked * 60 / IDLE_SECONDS, cpu * 60 / IDLE_SECONDS
+
+    def _asked(self, peer: Peer) -> int:
+        """How many statements or commands its queue has had so far."""
+        if not peer.redis:
+            return waiting.statements(self.db, "bench")
+        command = ["redis-cli", "-p", str(self.redis_port), "info", "stats"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return next(int(line.partition(":")[2]) for line in answer.splitlines() if "total_commands_processed" in line)
 
 
 def _family(pid: int) -> list[int]:
@@ -166,36 +175,45 @@ def main() -> None:
     if "--install" in sys.argv:
         install()
         return
+    wanted = [word for word in ("drain", "idle") if word in sys.argv] or ["drain", "idle"]
     with (
         durable_mysql() as server,
         redis() as port,
         connect(url(server)) as db,
         tempfile.TemporaryDirectory() as folder,
     ):
-        lines = _measure(Bench(server, db, port, Path(folder)))
-    print("\n".join(lines))
-    page = RESULTS.read_text(encoding="utf-8").partition(HEADING)[0] if RESULTS.exists() else ""
-    RESULTS.write_text(page.rstrip() + "\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
+        bench = Bench(server, db, port, Path(folder))
+        for word in wanted:
+            print("\n".join(_drain(bench) if word == "drain" else _idle(bench)), flush=True)
 
 
-def _measure(bench: Bench) -> list[str]:
+def _drain(bench: Bench) -> list[str]:
     mine, theirs = list[float](), {peer: list[float]() for peer in (HUEY, HUEY_BEST, DRAMATIQ)}
     for _ in range(ROUNDS):
         mine.append(speed.runtime_drain(bench.server, bench.db, 2))
         for peer, rates in theirs.items():
             rates.append(bench.drained_per_second(peer))
-    lines = [HEADING, "", "| no-op jobs | jobs/s | range | the runtime is faster by |", "| --- | ---: | --- | ---: |"]
+    lines = ["| no-op jobs | jobs/s | range | the runtime is faster by |", "| --- | ---: | --- | ---: |"]
     lines.append(f"| **runtime on MySQL, 2 workers** | {median(mine):,.0f} | {min(mine):,.0f}–{max(mine):,.0f} | |")
     for peer, rates in theirs.items():
         factor = median(ours / other for ours, other in zip(mine, rates, strict=True))
         lines.append(f"| {peer.name} | {median(rates):,.0f} | {min(rates):,.0f}–{max(rates):,.0f} | {factor:.1f}× |")
-    lines += ["", "| an idle minute | RSS of all its processes | CPU |", "| --- | ---: | ---: |"]
-    own = waiting.idle(bench.server, bench.db, "worker", {"JOB_WORKER_POLL_INTERVAL_MS": "30000"}, IDLE_SECONDS)
-    lines.append(f"| **runtime, a worker** | {own['rss_mib']:.1f} MiB | {own['cpu_seconds_a_minute']:.2f} s |")
-    for peer in (HUEY, CELERY, RQ):
-        rss, cpu = bench.idle(peer)
-        lines.append(f"| {peer.name} | {rss:.1f} MiB | {cpu:.2f} s |")
-    return lines
+    return [*lines, ""]
+
+
+def _idle(bench: Bench) -> list[str]:
+    lines = ["| an idle minute | RSS of all its processes | queries | CPU |", "| --- | ---: | ---: | ---: |"]
+    for name, kind, settings in (
+        ("**runtime, a daemon**", "daemon", PRE_LAUNCH_DAEMON),
+        ("**runtime, a worker**", "worker", PRE_LAUNCH_WORKER),
+    ):
+        own = waiting.idle(bench.server, bench.db, kind, settings, IDLE_SECONDS)
+        lines.append(_idle_line(name, own["rss_mib"], own["queries_a_minute"], own["cpu_seconds_a_minute"]))
+    return [*lines, *(_idle_line(peer.name, *bench.idle(peer)) for peer in (HUEY, CELERY, RQ)), ""]
+
+
+def _idle_line(name: str, rss_mib: float, queries: float, cpu_seconds: float) -> str:
+    return f"| {name} | {rss_mib:.1f} MiB | {queries:,.0f} | {cpu_seconds:.2f} s |"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every figure of the runtime in one run: `python -m bench.runtime [--quick]` writes bench/RESULTS.md.
+"""Every figure of the runtime in one run: `python -m bench.runtime [--quick] [--only PART …]` prints them.
 
 The contestants take turns on one private, durable MySQL 9, several rounds each: medians and ranges are printed, and
 ratios are taken within a round. On a shared machine only ratios of about two mean anything.
@@ -11,7 +11,6 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
 from bench import runtime_speed as speed, runtime_waiting as waiting
@@ -19,7 +18,7 @@ from bench.runtime_server import durable_mysql, url
 from runtime.db import Database, connect, server_facts
 from tests.mysql.server import Server
 
-RESULTS = Path(__file__).with_name("RESULTS.md")
+PARTS = ("speed", "latency", "polls", "recovery", "idle")
 PRE_LAUNCH_WORKER = {"JOB_WORKER_POLL_INTERVAL_MS": "30000"}
 PRE_LAUNCH_DAEMON = {"SCHEDULE_POLL_INTERVAL_MS": "3600000"}
 
@@ -27,16 +26,20 @@ PRE_LAUNCH_DAEMON = {"SCHEDULE_POLL_INTERVAL_MS": "3600000"}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two rounds, and only what takes seconds")
-    quick = parser.parse_args().quick
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="these parts alone")
+    options = parser.parse_args()
+    wanted = options.only or (PARTS[:3] if options.quick else PARTS)
     with durable_mysql() as server, connect(url(server)) as db:
-        page = [*_head(db), *_speeds(server, db, 2 if quick else 5), *_latencies(server, db)]
-        page += _empty_polls(db, [0, 100_000] if quick else [0, 100_000, 1_000_000])
-        if not quick:
-            page += [*_recovery(server, db), *_idle(server, db)]
-    text = "\n".join(page) + "\n"
-    print(text)
-    if not quick:
-        RESULTS.write_text(text, encoding="utf-8")
+        print("\n".join(_head(db)), flush=True)
+        parts: dict[str, Callable[[], list[str]]] = {
+            "speed": lambda: _speeds(server, db, 2 if options.quick else 5),
+            "latency": lambda: _latencies(server, db),
+            "polls": lambda: _empty_polls(db, [0, 100_000] if options.quick else [0, 100_000, 1_000_000]),
+            "recovery": lambda: _recovery(server, db),
+            "idle": lambda: _idle(server, db),
+        }
+        for part in wanted:
+            print("\n".join(parts[part]()), flush=True)
 
 
 def _head(db: Database) -> list[str]:

@@ -177,16 +177,17 @@ def idle(server: Server, db: Database, kind: str, variables: dict[str, str], sec
     settings = {"JOBS_MODULE": "runtime.demo", "NODE_ENV": "production", "DATABASE_CONNECTION_LIMIT": "5"}
     with workers(server, 1, kind, **settings, **variables, DATABASE_URL=own_url) as [process]:
         time.sleep(seconds)
-        queries, cpu = _statements(db, user), cpu_seconds(process.pid)
+        queries, cpu = statements(db, user), cpu_seconds(process.pid)
         time.sleep(seconds)
         return {
             "rss_mib": rss_bytes(process.pid) / 2**20,
-            "queries_a_minute": (_statements(db, user) - queries) * 60 / seconds,
+            "queries_a_minute": (statements(db, user) - queries) * 60 / seconds,
             "cpu_seconds_a_minute": (cpu_seconds(process.pid) - cpu) * 60 / seconds,
         }
 
 
-def _statements(db: Database, user: str) -> int:
+def statements(db: Database, user: str) -> int:
+    """How many this user has sent so far."""
     [row] = db.rows(
         "SELECT SUM(COUNT_STAR) AS statements FROM performance_schema.events_statements_summary_by_user_by_event_name "
         "WHERE USER = %(user)s AND EVENT_NAME LIKE 'statement/sql/%%'",

@@ -6,7 +6,7 @@ import random
 import time
 from datetime import datetime
 
-from runtime import heartbeats, lease, log, loop, schedules, start
+from runtime import heartbeats, lease, log, loop, schedules, start, transactions
 from runtime.db import Database, DatabaseError
 from runtime.handlers import DeclarationError, Registry
 from runtime.identity import SCHEDULE_DAEMON, Identity
@@ -44,6 +44,7 @@ class ScheduleDaemon:
         self._poll_seconds = settings.schedule_poll_interval_ms / 1000
         self._ttl_ms = lease_ttl_ms(settings.heartbeat_interval_ms)
         self._reaper = heartbeats.Reaper(lambda: self.identity)
+        self._foreign = transactions.Watch(WHO, settings.heartbeat_interval_ms)
         self._wakeup = Wakeup(settings.wake_addresses)
         self._leadership: Leadership | None = None
         self._trusted_until = 0.0
@@ -90,6 +91,7 @@ class ScheduleDaemon:
             ("runtime_leading", "gauge", "1 while this daemon leads", float(leadership is not None)),
             ("runtime_lease_token", "gauge", "fencing token", leadership.token if leadership else 0),
             ("runtime_loop_age_seconds", "gauge", "since the loop last turned", self.pulse.age_seconds()),
+            *self._foreign.samples(),
         ]
 
     def _join(self) -> heartbeats.Heart:
@@ -290,6 +292,7 @@ class ScheduleDaemon:
         if found.dead or found.orphans:
             rescued = Queue(self._db).rescue_orphans()
             log.info(f"{WHO} gave {rescued} job(s) of ended workers a new attempt")
+        self._foreign.turn(self._db)
 
 
 def _seconds(milliseconds: int) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from runtime import heartbeats, log, loop, start
+from runtime import heartbeats, log, loop, start, transactions
 from runtime.context import Interrupted, Job
 from runtime.db import Conflict, Database, DatabaseError, Duplicate, SchemaError, Unreachable
 from runtime.db.pool import Pool
@@ -50,6 +50,7 @@ class Worker:
         self._pool: Pool = connections or start.pool(settings)
         self._poll_seconds = settings.job_worker_poll_interval_ms / 1000
         self._reaper = heartbeats.Reaper(lambda: self.identity)
+        self._foreign = transactions.Watch(WHO, settings.heartbeat_interval_ms)
         self._pending: list[Outcome] = []
         self._notes: deque[tuple[str, dict[str, Any]]] = deque()
         self._mean_seconds: float | None = None
@@ -146,6 +147,7 @@ class Worker:
             ("runtime_jobs_in_hand", "gauge", "jobs claimed and not finished", self._slots.in_hand),
             ("runtime_loop_age_seconds", "gauge", "since the loop last turned", self.pulse.age_seconds()),
             ("runtime_alive_for_seconds", "gauge", "until this worker counts as dead", self._heart.alive_for_seconds()),
+            *self._foreign.samples(),
         ]
 
     def _on_death(self) -> None:
@@ -398,6 +400,7 @@ class Worker:
                 self._rescue()
             if found.mine:
                 self._release_strays()
+            self._foreign.turn(self._db)
         if time.monotonic() >= self._next_prune:
             self._next_prune = time.monotonic() + PRUNE_SECONDS
             self._rescue()

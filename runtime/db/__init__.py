@@ -20,6 +20,7 @@ __all__ = [
     "ServerFacts",
     "Unreachable",
     "connect",
+    "foreign_transactions",
     "instant",
     "server_facts",
     "stamp",
@@ -75,6 +76,10 @@ class ServerFacts:
     max_connections: int | None
     connections_in_use: int | None
     read_only: bool
+    oldest_foreign_trx_seconds: float | None = None
+    """Age of the oldest open transaction of anybody else, 0 when there is none; None without the PROCESS privilege."""
+    history_list_length: int | None = None
+    """Row versions that wait to be purged; None without the PROCESS privilege."""
 
 
 def server_facts(db: Database) -> ServerFacts:
@@ -82,13 +87,29 @@ def server_facts(db: Database) -> ServerFacts:
     now = instant(row["now"])
     assert now is not None
     limit, used = row["maxConnections"], db.fetch("server.connections")[0]["Value"]
+    oldest, history = foreign_transactions(db)
     return ServerFacts(
         version=str(row["version"]),
         now=now,
         max_connections=None if limit is None else int(limit),
         connections_in_use=None if used is None else int(used),
         read_only=bool(int(row["readOnly"])),
+        oldest_foreign_trx_seconds=oldest,
+        history_list_length=history,
     )
+
+
+def foreign_transactions(db: Database) -> tuple[float | None, int | None]:
+    """Seconds since the oldest open transaction of anybody else began (0: none is open), and the length of the history.
+
+    Both are None on SQLite, and where the user lacks the PROCESS privilege.
+    """
+    try:
+        row = db.fetch("server.transactions")[0]
+    except SchemaError:
+        return None, None
+    oldest, history = row["oldestSeconds"], row["historyLength"]
+    return None if oldest is None else float(oldest), None if history is None else int(history)
 
 
 def _split(url: str) -> SplitResult:

@@ -23,7 +23,7 @@ _UNREACHABLE = {0, 2002, 2003, 2006, 2013, 2014, 2055, 4031, 1927, 1290, 1836, 1
 # A new primary that still applies the old one's work, a host that knocked too often, a full disk or table: it passes.
 _UNREACHABLE |= {3796, 3797, 3798, 1129, 1158, 1159, 1160, 1161, 1021, 1030, 1114, 1206, 1637}
 _DUPLICATES = {1062}
-_SCHEMA = {1044, 1045, 1049, 1054, 1142, 1143, 1146, 1176, 1698, 3118}
+_SCHEMA = {1044, 1045, 1049, 1054, 1142, 1143, 1146, 1176, 1227, 1698, 3118}
 _NO_TLS = 2026
 READ_TIMEOUT_SECONDS = 10
 

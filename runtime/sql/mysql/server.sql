@@ -4,6 +4,12 @@ SELECT VERSION() AS version, UTC_TIMESTAMP(3) AS now, @@max_connections AS maxCo
 -- :name connections
 SHOW GLOBAL STATUS LIKE 'Threads_connected';
 
+-- :name transactions
+-- trx_started is in the time zone of the server's machine, whatever the session's is.
+SELECT (SELECT GREATEST(0, COALESCE(MAX(TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM'))), 0))
+        FROM information_schema.innodb_trx WHERE trx_mysql_thread_id <> CONNECTION_ID()) AS oldestSeconds,
+       (SELECT `COUNT` FROM information_schema.innodb_metrics WHERE name = 'trx_rseg_history_len') AS historyLength;
+
 -- :name now
 SELECT UTC_TIMESTAMP(3) AS now;
 

@@ -5,6 +5,9 @@ SELECT 'SQLite ' || sqlite_version() AS version, {now} AS now,
 -- :name connections
 SELECT NULL AS Value;
 
+-- :name transactions
+SELECT NULL AS oldestSeconds, NULL AS historyLength;
+
 -- :name now
 SELECT {now} AS now;
 
