@@ -77,6 +77,7 @@ def plan(
         connections=connections(profile),
         hazards=(*hazards, *paper.standing_hazards(profile, live, now)),
         api_requests=estimate_requests(len(steps)),
+        api_requests_left=railway.budget.left,
         drift=paper.drift(key, live),
         blocked=blocked,
     )
@@ -252,6 +253,10 @@ def mark_used(path: Path, value: Mapping[str, Any]) -> None:
     write_private(path, {**value, "used": True})
 
 
+def _counts(census: paper.Census) -> dict[str, int]:
+    return {"schedule_daemon": census.schedule_daemon, "job_worker": census.job_worker}
+
+
 def as_json(plan: Plan) -> dict[str, Any]:
     """The plan in its public shape; no value of a variable is in it."""
     return {
@@ -268,7 +273,10 @@ def as_json(plan: Plan) -> dict[str, Any]:
             for change in plan.changes
         ],
         "steps": [asdict(step) for step in plan.steps],
-        "census": {"before": asdict(plan.before), "after": asdict(plan.after)},
+        "census": {"before": _counts(plan.before), "after": _counts(plan.after)},
+        "daemon_services": {
+            "before": list(plan.before.daemon_services), "after": list(plan.after.daemon_services),
+        },
         "cost": {
             "before_monthly_usd": total(plan.cost_before),
             "after_monthly_usd": total(plan.cost_after),
@@ -278,4 +286,5 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "hazards": list(plan.hazards),
         "blocked": plan.blocked,
         "api_requests": plan.api_requests,
+        "api_requests_left": plan.api_requests_left[0] if plan.api_requests_left else None,
     }  # fmt: skip

@@ -27,6 +27,7 @@ ADJUSTMENTS = {
 }
 """What a step says that no change set carries."""
 AT_ONCE = "at once"
+_STARTS = ("configure", "deploy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """Processes by kind."""
+    """Processes by kind, and the services in which daemons are."""
 
     schedule_daemon: int
     job_worker: int
+    daemon_services: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,9 @@ class Plan:
     connections: Connections
     hazards: tuple[str, ...]
     api_requests: int
+    """What an apply takes, about."""
+    api_requests_left: tuple[int, int] | None
+    """(left, limit) of Railway's window, None where it does not tell (Railway docs: API rate limits)."""
     drift: Mapping[str, str]
     """Service → keyed fingerprint of its live configuration, as it was reviewed."""
     blocked: str | None = None
@@ -89,7 +94,7 @@ def on_paper(now: Observation, target: Target) -> tuple[list[Step], list[str], s
             open_daemons = set()
         decision = decide(now, target)
         if isinstance(decision, Done):
-            return steps, hazards, None
+            return steps, [*hazards, *_pause(steps, target)], None
         if isinstance(decision, Blocked):
             return steps, hazards, f"{decision.why}: {decision.cure}"
         if isinstance(decision, Wait):
@@ -108,6 +113,22 @@ def on_paper(now: Observation, target: Target) -> tuple[list[Step], list[str], s
         steps.extend(_steps(decision, len(steps) + 1))
         now = _imagine(now, target, decision)
     return steps, hazards, "the plan does not come to an end; report this"
+
+
+def _pause(steps: list[Step], target: Target) -> Iterator[str]:
+    """When nobody schedules, and why that is meant."""
+    if target.daemon is None:
+        return
+    begins = [
+        step.number for step in steps
+        if "gone" in step.gate and (step.action != "stop" or step.service == target.daemon.name)
+    ]  # fmt: skip
+    ends = [step.number for step in steps if step.service == target.daemon.name and step.action in _STARTS]
+    if begins and ends and begins[0] < ends[-1]:
+        yield (
+            f"from step {begins[0]} until step {ends[-1]} is healthy nobody schedules: Railway by itself starts the "
+            "new daemon before the old one ends. What falls due meanwhile is for each schedule's missed-run policy"
+        )
 
 
 def _steps(decision: Decision, number: int) -> list[Step]:
@@ -256,6 +277,7 @@ def drift(key: bytes, live: Snapshot) -> dict[str, str]:
 def census_before(now: Observation, live: Snapshot) -> Census:
     """Processes that run now, replicas counted."""
     daemons = workers = 0
+    places = []
     for seen in now.services:
         service = live.service(seen.name)
         for deployed in seen.deployments:
@@ -265,13 +287,15 @@ def census_before(now: Observation, live: Snapshot) -> Census:
             replicas = sum(instance.live for instance in real.instances) if real else 0
             daemons += replicas * deployed.daemon
             workers += replicas * deployed.worker
-    return Census(daemons, workers)
+            places += [seen.name] if replicas and deployed.daemon else []
+    return Census(daemons, workers, tuple(dict.fromkeys(places)))
 
 
 def census_after(profile: Profile) -> Census:
     """Processes that should run afterwards."""
     daemons = sum(service.total_replicas for service in profile.daemons)
-    return Census(daemons, sum(service.total_replicas for service in profile.workers))
+    workers = sum(service.total_replicas for service in profile.workers)
+    return Census(daemons, workers, tuple(service.name for service in profile.daemons))
 
 
 def secrets_of(profile: Profile) -> list[tuple[str, str]]:

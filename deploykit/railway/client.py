@@ -44,6 +44,11 @@ class Budget:
     remaining: int | None = None
     reset: str | None = None
 
+    @property
+    def left(self) -> tuple[int, int] | None:
+        """(requests left, limit), None while Railway has not told."""
+        return None if self.remaining is None or self.limit is None else (self.remaining, self.limit)
+
 
 @dataclass(slots=True)
 class Railway:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deploykit.planning.plan import Plan
+from deploykit.planning.plan import Census, Plan
 
 _MARKS = {"resource.create": "+", "resource.delete": "-", "variable.delete": "-"}
 
@@ -23,7 +23,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield from _changes(plan)
         yield from _steps(plan)
     yield "Processes"
-    yield f"  schedule daemons {plan.before.schedule_daemon} → {plan.after.schedule_daemon}"
+    yield f"  schedule daemons {_daemons(plan.before)} → {_daemons(plan.after)}"
     yield f"  job workers      {plan.before.job_worker} → {plan.after.job_worker}"
     yield ""
     before = sum(line.monthly_usd for line in plan.cost_before)
@@ -31,7 +31,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"Cost about ${after:.2f} a month (now ${before:.2f})"
     yield from (f"  {line.service:<18} ${line.monthly_usd:>6.2f}  {line.why}" for line in plan.cost_after)
     yield f"Database connections: {plan.connections.peak} at the peak of a deploy, {plan.connections.limit} allowed"
-    yield f"API requests: about {plan.api_requests}"
+    left = "; Railway allows {} more of {} now".format(*plan.api_requests_left) if plan.api_requests_left else ""
+    yield f"API requests: about {plan.api_requests}{left}"
     if plan.hazards:
         yield ""
         yield "Know before you apply"
@@ -39,6 +40,11 @@ def _lines(plan: Plan) -> Iterator[str]:
     if plan.blocked:
         yield ""
         yield f"Blocked: {plan.blocked}"
+
+
+def _daemons(census: Census) -> str:
+    places = f" in {', '.join(census.daemon_services)}" if census.daemon_services else ""
+    return f"{census.schedule_daemon}{places}"
 
 
 def _changes(plan: Plan) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import Any
 
@@ -71,7 +72,9 @@ class Trouble:
         change: Config = {}
         if edit["variable"]:
             value = edit["value"]
-            change["variables"] = {edit["variable"]: None if value is None else {"value": str(value)}}
+            # A command line reads `value=true` as a boolean; what a person types into the dashboard is text.
+            text = value if isinstance(value, str) else json.dumps(value)
+            change["variables"] = {edit["variable"]: None if value is None else {"value": text}}
         if edit["setting"]:
             *sections, key = str(edit["setting"]).split(".")
             inner: Config = {key: edit["value"]}

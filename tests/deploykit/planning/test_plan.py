@@ -39,6 +39,18 @@ def test_a_move_closes_the_old_daemon_waits_until_it_is_gone_and_opens_the_new_o
     assert [step.number for step in steps] == [1, 2]
 
 
+def test_a_move_says_for_how_long_nobody_schedules_and_why() -> None:
+    _, hazards, _ = on_the_way(two_services(), moved())
+    assert any(hazard.startswith("from step 1 until step 2 is healthy nobody schedules") for hazard in hazards)
+    assert on_the_way(two_services(), EMPTY)[1] == []
+
+
+def test_the_census_says_where_the_daemon_is_and_where_it_goes() -> None:
+    wanted, snapshot = two_services(), moved()
+    assert census_before(observation(wanted, snapshot, [], ()), snapshot).daemon_services == ("web",)
+    assert census_after(wanted).daemon_services == ("daemon",)
+
+
 def test_two_daemons_at_once_are_a_hazard_until_a_named_step() -> None:
     wanted = two_services()
     snapshot = changed(live(wanted), "web", SCHEDULE_DAEMON_ENABLED="true")
