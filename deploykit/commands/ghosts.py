@@ -81,24 +81,32 @@ def end(
     patience_seconds: float = GONE_AT_MOST_SECONDS,
     report: Report = lambda text: None,
 ) -> Exorcism:
-    """End what ``haunting`` lists, then look until nothing of it is left or the time has passed.
+    """End what ``haunting`` lists, then look until all that something was done about is gone, or the time has passed.
 
     Raises the client's errors; what was done before stays done, and running it again goes on from there.
     """
-    done = [told for _, acts in haunting.plan for act in acts if (told := _carry_out(railway, haunting, act, report))]
+    done: dict[Act, str | None] = {}
+    for _, acts in haunting.plan:
+        for act in acts:
+            if act not in done:
+                done[act] = _carry_out(railway, haunting, act, report)
+    ending = {_who(row) for row, acts in haunting.plan if any(done[act] for act in acts)}
     platform = RailwayPlatform(railway)
+    report("looking whether they are gone")
     with source(profile, platform, database_url, tables) as (_, opened):
-
-        def look() -> Haunting:
-            return _look(profile, platform, opened, starting_seconds, report)
-
-        left = look()
         deadline = time.monotonic() + patience_seconds
-        while done and left.plan and time.monotonic() < deadline:
-            report(f"{len(left.plan)} still there; looking again")
+        while True:
+            left = _look(profile, platform, opened, starting_seconds, lambda text: None)
+            waiting = ending & {_who(row) for row, _ in left.plan}
+            if not waiting or time.monotonic() > deadline:
+                return Exorcism(tuple(told for told in done.values() if told), left)
+            report(f"{len(waiting)} still there; looking again")
             time.sleep(LOOK_EVERY_SECONDS)
-            left = look()
-    return Exorcism(tuple(done), left)
+
+
+def _who(row: Row) -> tuple[str | None, ...]:
+    """What a ghost is known by from one look to the next: not its row, for one that is started again has another."""
+    return (row.kind, row.service, row.deployment, row.replica, row.hostname)
 
 
 def _look(

@@ -18,10 +18,12 @@ def text(plan: Plan, *, verdict: str, certain: bool, color: bool = False) -> str
     if not plan:
         return "no ghosts" if certain else f"no ghosts seen, but the evidence is incomplete ({verdict})"
     lines = [census_report.table(Census(tuple(row for row, _ in plan)), color=color), ""]
+    before: Sequence[Act] = ()
     for row, acts in plan:
         place = row.service or row.hostname or "unknown"
         lines.append(f"{row.class_} {row.kind} in {place}: {row.why}")
-        lines += [f"  → {act}" for act in acts]
+        lines += [f"  → {act}" for act in acts] if acts != before else ["  → the same"]
+        before = acts
     return "\n".join(lines)
 
 

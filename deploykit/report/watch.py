@@ -52,8 +52,8 @@ def line(found: Verification | None, *, at: datetime, problem: str | None) -> st
 
 
 def api(requests: int, an_hour: int, limit: int, remaining: int | None) -> str:
-    """What watching costs, against what Railway allows in an hour."""
-    left = "" if remaining is None else f", {remaining} left"
+    """What watching costs, against what Railway allows in an hour; what is left of it once half is gone."""
+    left = "" if remaining is None or remaining > limit / 2 else f", {remaining} left"
     return f"API {requests}/look {an_hour}/h of {limit}{left}"
 
 

@@ -80,14 +80,8 @@ Act = SwitchOff | RemoveDeployment | RestartDeployment | DeleteService | Termina
 
 
 def endings(profile: Profile, census: Census, snapshot: Snapshot | None) -> list[tuple[Row, tuple[Act, ...]]]:
-    """What to do about each ghost, in the order of the census. The same act is named once."""
-    done: set[Act] = set()
-    plan = []
-    for row in census.ghosts:
-        acts = tuple(act for act in _acts(profile, row, snapshot) if act not in done)
-        done.update(acts)
-        plan.append((row, acts))
-    return plan
+    """What to do about each ghost, in the order of the census. One act may be the end of several."""
+    return [(row, _acts(profile, row, snapshot)) for row in census.ghosts]
 
 
 def destructive(acts: tuple[Act, ...]) -> bool:

@@ -16,7 +16,7 @@ from deploykit.report import verify as report
 from deploykit.verification.checks import Health
 from runtime import schedules
 from runtime.db import connect as connect_database
-from tests.verify.faults import edit, ghost_service, rolled_back
+from tests.verify.faults import edit, ghost_service, replicas, rolled_back
 from tests.verify.stack import Stack, bundled, running
 
 
@@ -100,6 +100,19 @@ def test_a_daemon_by_hand_is_killed_on_this_machine_and_proved_gone(stack: Stack
     after = end(stack.profile, stack.railway, stack.url, found)
     assert (after.left.plan, len(after.done)) == ((), 1)
     assert process.wait(timeout=30) == 0
+
+
+def test_what_only_a_person_can_end_is_not_waited_for(stack: Stack) -> None:
+    """Extra replicas are left to apply; the daemon by hand beside them is ended, and proved gone."""
+    replicas("web-server", "job_worker")(stack)
+    by_hand = stack.by_hand("daemon")
+    found = ghosts(stack.profile, stack.railway, stack.url)
+    told: list[str] = []
+    after = end(stack.profile, stack.railway, stack.url, found, report=told.append)
+    assert by_hand.wait(timeout=30) == 0
+    assert {row.kind for row, _ in found.plan} == {"schedule_daemon", "job_worker", "web"}
+    assert {row.kind for row, _ in after.left.plan} == {"job_worker", "web"}
+    assert {line for line in told if "still there" in line} <= {"1 still there; looking again"}
 
 
 def test_a_ghost_service_is_deleted_and_proved_gone(stack: Stack) -> None:

@@ -34,6 +34,8 @@ def _processes(case: Case, kind: str, identity: str, words: str) -> Iterator[Che
     absent = case.census.of(kind, Class.MISSING, Class.SILENT)
     facts = {"alive": len(homed), "wanted": wanted, "standby": len(standing_by)}
     summary = f"{len(homed)} of {wanted} {words} alive"
+    if standing_by:
+        summary += f", {len(standing_by)} standing by"
     if len(homed) == wanted and not unknown and not absent:
         nameless = [row for row in homed if row.deployment is None]
         if nameless:
