@@ -27,7 +27,9 @@ from deploykit.verification.checks.platform import CONTROLS, agrees, configured,
 from deploykit.verification.checks.processes import RESTARTS_WITHIN_SECONDS, falls, falls_often, lease_is_stuck
 from deploykit.verification.checks.tables import (
     CONNECTIONS_ALARM,
+    LONG_TRANSACTION_SECONDS,
     SKEW_ALARM_SECONDS,
+    forgotten_seconds,
     longest_job_seconds,
     planned_connections,
 )
@@ -130,6 +132,25 @@ def _database(case: Case) -> Iterator[Diagnosis]:
         planned = planned_connections(case.profile)
         used = f"{server.connections_in_use} of {server.max_connections}"
         yield _too_many(f"{used} are in use; our processes may open {planned}")
+
+
+def _forgotten(case: Case) -> Iterator[Diagnosis]:
+    """Its snapshot keeps every version of every row since, and each look at the queue reads past them."""
+    server = case.evidence.server
+    age = server.oldest_foreign_trx_seconds if server else None
+    if server is None or age is None or age <= LONG_TRANSACTION_SECONDS:
+        return
+    thread, waiting = server.oldest_foreign_trx_thread, server.history_list_length
+    because = (
+        f"connection {thread} began it {age:.0f} s ago, and {waiting or 'many'} row versions wait to be cleaned away"
+    )
+    cure = (
+        f"whose it is: SELECT * FROM information_schema.PROCESSLIST WHERE id = {thread}",
+        f"end it: KILL {thread}",
+        "a client that forgets to commit: set autocommit, or close its transactions",
+    )
+    rank = Rank.QUEUE if age > forgotten_seconds(case.profile) else Rank.REMARK
+    yield Diagnosis("old-transaction", rank, "an old transaction keeps the queue slow", because, cure)
 
 
 def _too_many(because: str) -> Diagnosis:
@@ -565,5 +586,6 @@ _LOOKS: tuple[Callable[[Case], Iterator[Diagnosis]], ...] = (
     _absent,
     _jobs,
     _schedules,
+    _forgotten,
     _clock,
 )

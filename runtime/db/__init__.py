@@ -78,6 +78,8 @@ class ServerFacts:
     read_only: bool
     oldest_foreign_trx_seconds: float | None = None
     """Age of the oldest open transaction of anybody else, 0 when there is none; None without the PROCESS privilege."""
+    oldest_foreign_trx_thread: int | None = None
+    """The connection that holds it, as KILL takes it."""
     history_list_length: int | None = None
     """Row versions that wait to be purged; None without the PROCESS privilege."""
 
@@ -95,6 +97,7 @@ def server_facts(db: Database) -> ServerFacts:
         connections_in_use=None if used is None else int(used),
         read_only=bool(int(row["readOnly"])),
         oldest_foreign_trx_seconds=oldest,
+        oldest_foreign_trx_thread=_oldest_thread(db) if oldest else None,
         history_list_length=history,
     )
 
@@ -110,6 +113,11 @@ def foreign_transactions(db: Database) -> tuple[float | None, int | None]:
         return None, None
     oldest, history = row["oldestSeconds"], row["historyLength"]
     return None if oldest is None else float(oldest), None if history is None else int(history)
+
+
+def _oldest_thread(db: Database) -> int | None:
+    rows = db.fetch("server.oldest_transaction")
+    return None if not rows or rows[0]["thread"] is None else int(rows[0]["thread"])
 
 
 def _split(url: str) -> SplitResult:

@@ -97,6 +97,16 @@ def test_the_command_reads_through_a_tunnel_that_it_opens_and_ends(served: Stack
         runtime.db.connect(f"mysql://{READER}@127.0.0.1:{near}/railway")
 
 
+def test_whose_forgotten_transaction_it_is_is_read_by_who_may(served: Stack) -> None:
+    with runtime.db.connect(served.owner_url) as forgetful, runtime.db.connect(served.owner_url) as looking:
+        forgetful.change("START TRANSACTION WITH CONSISTENT SNAPSHOT", {})
+        forgetful.rows("SELECT COUNT(*) FROM JobRun", {})
+        mine = forgetful.rows("SELECT CONNECTION_ID() AS id", {})[0]["id"]
+        served.until(lambda: bool(runtime.db.server_facts(looking).oldest_foreign_trx_seconds))
+        assert runtime.db.server_facts(looking).oldest_foreign_trx_thread == mine
+    assert [check.verdict for check in served.verify().checks if check.id == "transactions"] == ["skip"]
+
+
 def test_a_primary_that_is_read_only_after_a_failover_is_named_first(served: Stack) -> None:
     with runtime.db.connect(served.owner_url) as owner:
         variable = "read_only" if "MariaDB" in runtime.db.server_facts(owner).version else "super_read_only"

@@ -18,6 +18,9 @@ LONG_JOB_SECONDS = 3600.0
 CONNECTIONS_ALARM = 0.8
 OVERDUE_GRACE_SECONDS = 60.0
 SKEW_ALARM_SECONDS = 5.0
+LONG_TRANSACTION_SECONDS = 60.0
+"""Worth a remark: the application's own take a fraction of a second."""
+FORGOTTEN_TRANSACTION_SECONDS = 900.0
 
 
 def _schedules(case: Case) -> Iterator[Check]:
@@ -126,6 +129,31 @@ def _connections(case: Case) -> Iterator[Check]:
         yield Check("connections", Verdict.PASS, f"{used} of {most} connections in use{beyond}", "", facts)
 
 
+def forgotten_seconds(profile: Profile) -> float:
+    """How old somebody's transaction may be: longer than a dump of a small database, and than any job that has one."""
+    limits = [service.max_job_seconds for service in profile.workers if service.max_job_seconds]
+    return max(FORGOTTEN_TRANSACTION_SECONDS, *limits) if limits else FORGOTTEN_TRANSACTION_SECONDS
+
+
+def _transactions(case: Case) -> Iterator[Check]:
+    server = case.evidence.server
+    if server is None or server.max_connections is None:
+        return
+    age, thread = server.oldest_foreign_trx_seconds, server.oldest_foreign_trx_thread
+    if age is None:
+        summary = "this database user may not see the transactions of others (PROCESS privilege)"
+        yield Check("transactions", Verdict.SKIP, summary)
+        return
+    facts = {"oldest_seconds": age, "thread": thread, "history_list_length": server.history_list_length}
+    if age > forgotten_seconds(case.profile):
+        summary = f"connection {thread} has had a transaction open for {age:.0f} s: every look at the queue gets slower"
+        hint = f"deploykit doctor {case.profile.name} says how to end it"
+        yield Check("transactions", Verdict.FAIL, summary, hint, facts)
+    else:
+        oldest = f"the oldest transaction is {age:.0f} s old" if age else "no transaction of others is open"
+        yield Check("transactions", Verdict.PASS, oldest, "", facts)
+
+
 def planned_connections(profile: Profile) -> int:
     """How many connections all processes of the profile may open together, outside of a rollout."""
     return sum(service.total_replicas * pool(service) for service in profile.services.values() if service.is_app)
@@ -142,4 +170,4 @@ def _clock(case: Case) -> Iterator[Check]:
         yield Check("clock", Verdict.PASS, summary, evidence={"skew_seconds": round(skew, 1)})
 
 
-CHECKS = (_schedules, _queue, _running_jobs, _connections, _clock)
+CHECKS = (_schedules, _queue, _running_jobs, _connections, _transactions, _clock)

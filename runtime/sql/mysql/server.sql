@@ -10,6 +10,11 @@ SELECT (SELECT GREATEST(0, COALESCE(MAX(TIMESTAMPDIFF(SECOND, trx_started, CONVE
         FROM information_schema.innodb_trx WHERE trx_mysql_thread_id <> CONNECTION_ID()) AS oldestSeconds,
        (SELECT `COUNT` FROM information_schema.innodb_metrics WHERE name = 'trx_rseg_history_len') AS historyLength;
 
+-- :name oldest_transaction
+-- Whose it is: what KILL takes.
+SELECT trx_mysql_thread_id AS thread FROM information_schema.innodb_trx
+WHERE trx_mysql_thread_id NOT IN (0, CONNECTION_ID()) ORDER BY trx_started LIMIT 1;
+
 -- :name now
 SELECT UTC_TIMESTAMP(3) AS now;
 

@@ -8,6 +8,9 @@ SELECT NULL AS Value;
 -- :name transactions
 SELECT NULL AS oldestSeconds, NULL AS historyLength;
 
+-- :name oldest_transaction
+SELECT NULL AS thread;
+
 -- :name now
 SELECT {now} AS now;
 

@@ -23,6 +23,7 @@ from tests.deploykit.verification.world import (
     beat,
     deployment,
     instances,
+    pre_launch,
     service,
     verdicts,
 )
@@ -39,7 +40,9 @@ def schedule(name: str, **changes: object) -> Schedule:
 
 
 def test_the_healthy_system_passes_every_check() -> None:
-    checks = check(World().case())
+    world = World()
+    forgotten(world, 0.0)
+    checks = check(world.case())
     assert {result.verdict for result in checks} == {Verdict.PASS}
     assert health(checks) is Health.HEALTHY
     assert {"services", "active-deployment:web-server", "instances:schedule-daemon", "schedule-daemon", "job-worker",
@@ -141,6 +144,13 @@ def connections(world: World) -> None:
     world.extra["server"] = ServerFacts("9.0.0", NOW, 151, 130, False)
 
 
+def forgotten(world: World, seconds: float = 901.0) -> None:
+    world.extra["server"] = replace(
+        ServerFacts("9.0.0", NOW, 151, 9, False),
+        oldest_foreign_trx_seconds=seconds, oldest_foreign_trx_thread=77, history_list_length=60_000,
+    )  # fmt: skip
+
+
 def read_only(world: World) -> None:
     world.extra["server"] = ServerFacts("9.0.0", NOW, 151, 9, True)
 
@@ -177,6 +187,7 @@ FAILS: dict[str, tuple[Callable[[World], None], str]] = {
     "oldest": (oldest, "queue"),
     "connections": (connections, "connections"),
     "read-only": (read_only, "database"),
+    "forgotten transaction": (forgotten, "transactions"),
     "wrong log line": (wrong_line, "log-lines:schedule-daemon"),
     "smoke": (smoke_failed, "smoke:job"),
     "web crashed": (crashed, "web"),
@@ -328,3 +339,17 @@ def test_a_paused_schedule_is_not_overdue() -> None:
     paused = schedule("hourly", next_run_at=NOW - timedelta(hours=3), paused_until=NOW + timedelta(hours=1))
     world.extra["schedules"] = (paused,)
     assert health(check(world.case())) is Health.HEALTHY
+
+
+def test_a_user_who_may_not_see_the_transactions_of_others_is_told_so_and_proves_the_system() -> None:
+    checks = check(World().case())
+    assert verdicts(checks)["transactions"] == "skip"
+    assert health(checks) is Health.HEALTHY
+
+
+def test_a_transaction_as_long_as_the_longest_job_is_no_alarm() -> None:
+    services = pre_launch().model_dump()["services"]
+    services["web-server"]["max_job_seconds"] = 1800
+    world = World(profile=pre_launch(services=services))
+    forgotten(world)
+    assert verdicts(check(world.case()))["transactions"] == "pass"

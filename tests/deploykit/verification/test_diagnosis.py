@@ -162,6 +162,7 @@ FIRST: dict[str, tuple[Callable[[World], None], str, str]] = {
     "database stopped": (database_stopped, "database-down", "railway redeploy --service MySQL"),
     "database unreachable": (faults.no_database, "database-unreachable", "Public Access"),
     "no tables": (no_tables, "no-tables", "runtime migrate"),
+    "forgotten transaction": (faults.forgotten, "old-transaction", "KILL 77"),
     "read-only": (faults.read_only, "database-read-only", "proxy"),
     "token": (token, "token-refused", "RAILWAY_TOKEN"),
     "railway": (faults.no_railway, "railway-unreachable", "status.railway.com"),
@@ -197,6 +198,12 @@ def test_clocks_that_disagree_and_schedules_all_off_are_remarks_and_no_illness()
         ("clock-skew", Rank.REMARK),
         ("none-enabled", Rank.REMARK),
     }
+
+
+def test_a_transaction_of_a_minute_is_a_remark_and_no_illness() -> None:
+    world = World()
+    faults.forgotten(world, 61.0)
+    assert [(cause.id, cause.rank) for cause in causes(world)] == [("old-transaction", Rank.REMARK)]
 
 
 def test_the_last_words_of_a_crashed_process_are_quoted() -> None:
