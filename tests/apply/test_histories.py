@@ -108,6 +108,24 @@ class History(RuleBasedStateMachine):
             )
         self._look()
 
+    @rule(service=st.sampled_from(["web-server", "schedule-daemon"]), replicas=st.integers(1, 3))
+    def somebody_pulls_the_slider_of_replicas(self, service: str, replicas: int) -> None:
+        with suppress(DeploykitError):
+            self.stage.sandbox.fault("dashboard-edit", service=service, replicas=replicas)
+        self._look()
+
+    @rule()
+    def somebody_pushes(self) -> None:
+        with suppress(DeploykitError):
+            self.stage.sandbox.fault("push")
+        self._look()
+
+    @rule(service=st.sampled_from(["web-server", "schedule-daemon"]))
+    def a_service_falls_asleep(self, service: str) -> None:
+        with suppress(DeploykitError):
+            self.stage.sandbox.fault("sleep", service=service)
+        self._look()
+
     @rule(deploy=st.booleans())
     def somebody_switches_a_second_daemon_on(self, deploy: bool) -> None:
         with suppress(DeploykitError):
