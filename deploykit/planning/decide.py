@@ -141,9 +141,17 @@ def _database(now: Observation, target: Target) -> Iterator[Decision]:
 
 
 def _evict(now: Observation, target: Target) -> Iterator[Decision]:
-    """Delete what schedules and is not in the profile, where the operator agreed."""
+    """Delete what schedules and is not in the profile, where the operator agreed.
+
+    Its processes end first: of a service that is deleted, Railway no longer tells whether they still drain.
+    """
     for seen in now.services:
         if not seen.managed and seen.name in target.remove and (seen.daemon or seen.scheduling):
+            for deployed in seen.scheduling:
+                if deployed.phase is not Phase.LEAVING:
+                    yield Stop(seen.name, deployed.id, "it schedules, and once it is deleted its end is not seen")
+            if seen.scheduling:
+                yield Wait("its daemon must be gone before it is deleted: afterwards nobody tells", seen.name)
             yield Delete(seen.name, "it schedules, the profile does not know it, and you agreed")
 
 

@@ -345,6 +345,21 @@ def test_a_forgotten_daemon_that_may_be_deleted_is() -> None:
     assert found.goal_reachable_from_all, found.stuck
 
 
+def renamed(**options: Any) -> Scene:
+    """The daemon's service gets another name: the old one is in no profile any more, and may be deleted."""
+    wanted = profile()
+    start = (Site("target0", (Copy(ACTIVE, "target0"),)), Site(ABSENT), Site("old", (Copy(ACTIVE, "old"),)))
+    old = {"old-daemon": {"old": stored(wanted)[DAEMON]}}
+    return Scene((WEB, DAEMON, "old-daemon"), (wanted,), old, start, remove=("old-daemon",), **options)
+
+
+@pytest.mark.parametrize("hearts", [True, False])
+def test_a_daemon_that_is_deleted_is_gone_before_its_successor_starts(hearts: bool) -> None:
+    found = search(renamed(crashes=2, redeploys=1, hearts=hearts))
+    holds(found, "XS", "CC", "W")
+    assert found.goal_reachable_from_all, found.stuck
+
+
 # ---- the bundled profiles ----------------------------------------------------------------------------------------
 
 BUNDLED = ("pre-launch", "100-users", "1000-users")
