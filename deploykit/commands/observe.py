@@ -22,6 +22,8 @@ from runtime.db import Database, DatabaseError, SchemaError, ServerFacts
 SAMPLE_EVERY_SECONDS = 1.0
 WATCH_AT_MOST_SECONDS = 150.0
 """Longest look at the job tables in one observation: enough for three beats of 45 s."""
+CLOCK_SET_SECONDS = 10.0
+"""By how much the database's clock may run off ours between two looks: a slow answer is no clock that was set."""
 Report = Callable[[str], None]
 T = TypeVar("T")
 
@@ -205,7 +207,7 @@ def _look_at_tables(
 
 def _samples(tables: Tables, report: Report, at_most_seconds: float) -> tuple[list[Sample], float]:
     """Look again and again until every row has advanced or had its chance to."""
-    began = time.monotonic()
+    began = read_at = time.monotonic()
     samples = [tables.sample()]
     skew = (samples[0].at - datetime.now(UTC)).total_seconds()
     told = False
@@ -217,7 +219,13 @@ def _samples(tables: Tables, report: Report, at_most_seconds: float) -> tuple[li
             report(f"watching {len(samples[0].heartbeats)} heartbeats until each has advanced or had its chance")
             told = True
         time.sleep(max(0.05, min(SAMPLE_EVERY_SECONDS, missing, left)))
+        before, read_at = read_at, time.monotonic()
         samples.append(tables.sample())
+        moved = (samples[-1].at - samples[-2].at).total_seconds()
+        if abs(moved - (read_at - before)) > CLOCK_SET_SECONDS:
+            # Ages by two different clocks say nothing about who was silent for how long.
+            report("the database's clock was set: watching anew")
+            samples = samples[-1:]
     return samples, skew
 
 

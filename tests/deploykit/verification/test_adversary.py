@@ -139,25 +139,22 @@ def test_a_process_that_fell_once_or_long_ago_is_healthy() -> None:
 # --- in the wrong place -----------------------------------------------------------------------------------------------
 
 
-def test_an_old_process_does_not_stand_in_for_a_new_deployment_that_never_beats() -> None:
+def rolled_out(old: str = "REMOVING", **changes: Any) -> World:
+    """A world whose daemon was deployed anew fifty minutes ago, and whose old one beats."""
     world = World()
-    world.replace_deployments(
-        "schedule-daemon",
-        deployment("new", "schedule-daemon", created_at=NOW - timedelta(minutes=50)),
-        deployment("day", "schedule-daemon", status="REMOVING"),
-    )
+    new = deployment("new", "schedule-daemon", created_at=NOW - timedelta(minutes=50))
+    world.replace_deployments("schedule-daemon", new, deployment("day", "schedule-daemon", status=old), **changes)
+    return world
+
+
+def test_an_old_process_does_not_stand_in_for_a_new_deployment_that_never_beats() -> None:
+    world = rolled_out()
     assert [row.class_ for row in daemons(world)] == [Class.DRAINING, Class.SILENT]
     assert health(world) is Health.UNHEALTHY
 
 
 def test_an_old_deployment_that_railway_still_calls_a_success_does_not_stand_in_either() -> None:
-    world = World()
-    world.replace_deployments(
-        "schedule-daemon",
-        deployment("new", "schedule-daemon", created_at=NOW - timedelta(minutes=50)),
-        deployment("day", "schedule-daemon"),
-        active_ids=("new",),
-    )
+    world = rolled_out("SUCCESS", active_ids=("new",))
     assert sorted(row.class_ for row in daemons(world)) == [Class.DUPLICATE, Class.SILENT]
 
 
@@ -178,12 +175,7 @@ def test_while_the_new_one_is_built_the_old_one_is_what_is_expected() -> None:
 
 
 def test_one_that_never_finishes_leaving_is_one_too_many() -> None:
-    world = World()
-    world.replace_deployments(
-        "schedule-daemon",
-        deployment("new", "schedule-daemon", created_at=NOW - timedelta(minutes=50)),
-        deployment("day", "schedule-daemon", status="REMOVING"),
-    )
+    world = rolled_out()
     world.alive["new"] = beat("n", "schedule_daemon", "new", started_at=NOW - timedelta(minutes=40))
     assert [row.class_ for row in daemons(world)] == [Class.EXPECTED, Class.DUPLICATE]
     world.alive["new"] = replace(world.alive["new"], started_at=NOW - timedelta(seconds=10))
@@ -384,3 +376,34 @@ def test_who_works_at_home_alone_among_rows_of_the_dead_raises_no_alarm(order: l
     daemon = str(order.index("schedule_daemon"))
     world.extra["lease"] = LeaseState(daemon, 3, 30.0)
     assert health(world) is Health.HEALTHY
+
+
+STATUSES = ("QUEUED", "WAITING", "NEEDS_APPROVAL", "INITIALIZING", "BUILDING", "DEPLOYING", "SUCCESS", "SUCCESS",
+            "SLEEPING", "CRASHED", "FAILED", "SKIPPED", "REMOVING", "REMOVED", "UNHEARD_OF")  # fmt: skip
+INSTANCES = ("CREATED", "INITIALIZING", "RUNNING", "RUNNING", "RUNNING", "RESTARTING", "EXITED", "CRASHED", "STOPPED",
+             "REMOVING", "UNHEARD_OF")  # fmt: skip
+
+
+@given(
+    st.sampled_from(STATUSES),
+    st.booleans(),
+    st.lists(st.sampled_from(INSTANCES), max_size=2),
+    st.sampled_from([None, "SUCCESS", "REMOVING", "CRASHED"]),
+    st.booleans(),
+    st.sampled_from(["true", "false", None]),
+)
+def test_healthy_means_that_railway_runs_exactly_what_the_profile_wants(
+    status: str, stopped: bool, running: list[str], older: str | None, listed: bool, flag: str | None
+) -> None:
+    world = World()
+    env = {name: value for name, value in DAEMON_ENV.items() if name != "SCHEDULE_DAEMON_ENABLED"}
+    env |= {} if flag is None else {"SCHEDULE_DAEMON_ENABLED": flag}
+    deployments = [deployment("day", "schedule-daemon", status=status, stopped=stopped,
+                              instances=instances("day", *running))]  # fmt: skip
+    if older is not None:
+        deployments.append(deployment("old", "schedule-daemon", status=older, created_at=NOW - timedelta(days=1)))
+    active = ("day", *(["old"] if older and listed else []))
+    world.services["schedule-daemon"] = service("schedule-daemon", *deployments, env=env, active_ids=active)
+    if health(world) is Health.HEALTHY:
+        assert (status, stopped, running, flag) == ("SUCCESS", False, ["RUNNING"], "true")
+        assert older in (None, "REMOVING") or not listed
