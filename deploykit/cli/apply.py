@@ -15,8 +15,8 @@ from deploykit.cli.context import Context, verb
 from deploykit.commands import lock, profiles
 from deploykit.commands.applied import Attempt, Place
 from deploykit.commands.apply import ApplyResult, apply
-from deploykit.commands.plan import Planned, as_json, mark_used, plan, read_saved, secret_values
-from deploykit.errors import BudgetError, DeploykitError, StalePlanError
+from deploykit.commands.plan import Planned, as_json, check_budget, mark_used, plan, read_saved, secret_values
+from deploykit.errors import DeploykitError, StalePlanError
 from deploykit.planning import plan as paper
 from deploykit.profile.schema import Profile
 from deploykit.railway.client import Railway, connect
@@ -57,7 +57,7 @@ def command(
     if saved:
         _check_saved(saved, wanted)
         remove = tuple(saved["remove"])
-    _check_budget(wanted, allow_over_budget)
+    check_budget(wanted, allowed=allow_over_budget)
     with ExitStack() as cleanup:
         check_lock = cleanup.enter_context(lock.held(database_url, wait_seconds=lock_wait, report=context.progress))
         railway = connect(environment_name=wanted.environment, report=context.progress)
@@ -78,7 +78,7 @@ def command(
             mark_used(plan_path, saved)
         place = Place(railway.project_id, railway.environment_id)
         attempt = Attempt(context.project_dir, loaded, profiles.find(context.project_dir, name), place, review)
-        with _interruptible(context) as asked:
+        with interruptible() as asked:
 
             def stopping() -> bool:
                 check_lock()
@@ -118,18 +118,6 @@ def _check_place(saved: dict[str, Any], railway: Railway) -> None:
         raise StalePlanError("the plan was made for another project or environment", hint="plan again")
 
 
-def _check_budget(wanted: Profile, allowed: bool) -> None:
-    from deploykit.planning.cost import cost, total
-
-    usd = total(cost(wanted))
-    if wanted.budget and usd > wanted.budget.monthly_usd and not allowed:
-        raise BudgetError(
-            f"about ${usd:.2f} a month, and the profile's budget is ${wanted.budget.monthly_usd:.2f}",
-            where=wanted.name,
-            hint="raise `budget.monthly_usd`, lower `resources`, or pass --allow-over-budget",
-        )
-
-
 def _check_destructive(changes: list[dict[str, Any]], allowed: bool) -> None:
     destructive = [change["summary"] for change in changes if change["destructive"]]
     if destructive and not allowed:
@@ -158,7 +146,7 @@ def _show(context: Context, planned: Planned) -> None:
 
 
 @contextmanager
-def _interruptible(context: Context) -> Iterator[Callable[[], bool]]:
+def interruptible() -> Iterator[Callable[[], bool]]:
     """The first Ctrl-C or SIGTERM lets the step in flight finish, the second leaves at once."""
     asked = False
 

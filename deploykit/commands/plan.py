@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deploykit import __version__
-from deploykit.errors import ConfigurationError, DeploykitError, StalePlanError
+from deploykit.errors import BudgetError, ConfigurationError, DeploykitError, StalePlanError
 from deploykit.planning import plan as paper
 from deploykit.planning.change import Change, change_set
 from deploykit.planning.connections import connections
@@ -146,6 +146,17 @@ def check_environment(profile: Profile, live: Snapshot) -> None:
         raise ConfigurationError(
             f"the token leads to project {live.project_name!r}, the profile is for {profile.project!r}",
             hint="use that project's token, or change `project:`",
+        )
+
+
+def check_budget(profile: Profile, *, allowed: bool) -> None:
+    """Raises BudgetError when the profile's estimate is above its budget and that is not ``allowed``."""
+    usd = total(cost(profile))
+    if profile.budget and usd > profile.budget.monthly_usd and not allowed:
+        raise BudgetError(
+            f"about ${usd:.2f} a month, and the profile's budget is ${profile.budget.monthly_usd:.2f}",
+            where=profile.name,
+            hint="raise `budget.monthly_usd`, lower `resources`, or pass --allow-over-budget",
         )
 
 

@@ -14,7 +14,7 @@ from deploykit.profile.schema import Domain, Profile, Secret, Service
 MYSQL_IMAGE = "mysql:9"
 _MYSQL_MOUNT = "/var/lib/mysql"
 _WHOLE_REFERENCE = re.compile(r"\$\{\{\s*([^{}.]+?)\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}\Z")
-_DEFAULT_DOMAIN_PORT = 8080
+DEFAULT_DOMAIN_PORT = 8080
 
 Graph = dict[str, Any]
 
@@ -36,7 +36,7 @@ def graph(profile: Profile) -> Graph:
         "project": {"name": profile.project or "app"},
         "environments": [],
         "resources": resources,
-        "edges": [edge for resource in resources for edge in _edges(resource)],
+        "edges": [edge for resource in resources for edge in edges(resource)],
     }
 
 
@@ -169,18 +169,19 @@ def variable(value: str | Secret, addresses: dict[str, str]) -> dict[str, Any]:
 
 def _domain(domain: str | Domain) -> tuple[str, dict[str, Any]]:
     if isinstance(domain, str):
-        return domain, {"port": _DEFAULT_DOMAIN_PORT}
-    return domain.domain, {"port": domain.port or _DEFAULT_DOMAIN_PORT}
+        return domain, {"port": DEFAULT_DOMAIN_PORT}
+    return domain.domain, {"port": domain.port or DEFAULT_DOMAIN_PORT}
 
 
-def _edges(resource: dict[str, Any]) -> list[dict[str, Any]]:
-    edges = [
+def edges(resource: dict[str, Any]) -> list[dict[str, Any]]:
+    """Which other resources a resource mounts, and which it reads variables of."""
+    found = [
         {"from": resource["address"], "to": attachment["volume"], "type": "mount", "key": attachment["mountPath"]}
         for attachment in resource.get("volumeAttachments", {}).values()
     ]
-    edges.extend(
+    found.extend(
         {"from": resource["address"], "to": value["resource"], "type": "variable", "key": name}
         for name, value in resource.get("variables", {}).items()
         if value["type"] == "reference"
     )
-    return edges
+    return found
