@@ -36,6 +36,7 @@ from deploykit.errors import ConfigurationError, DeploykitError, UsageError
 from deploykit.findings import Finding, Severity
 from deploykit.planning.authored import authored, graph_of
 from deploykit.planning.current import current_graph
+from deploykit.planning.diff import missing_secrets
 from deploykit.planning.graph import Graph, graph
 from deploykit.planning.plan import fingerprint
 from deploykit.planning.snapshot import Snapshot
@@ -140,6 +141,11 @@ def failure(message: str, *, command: str = "", file: str = "", where: str | Non
 
 def _diagnostic(message: str, path: str, hint: str | None = None, severity: str = "error") -> dict[str, str]:
     return {"severity": severity, "path": path, "message": f"{message} ({hint})" if hint else message}
+
+
+def _missing(service: str, name: str) -> dict[str, str]:
+    hint = f"set it on Railway, or write `!secret {name}` in the profile and export {name}"
+    return _diagnostic("Railway has no value for this secret", f"resources.service.{service}.variables.{name}", hint)
 
 
 # ---- what is wanted -------------------------------------------------------------------------------------------------
@@ -308,7 +314,10 @@ class _Work:
     def _shown(self, planned: Planned) -> Response:
         found, reveal = planned.plan, self.request.reveal
         entries = report_of.changes(found, self.profile, reveal=reveal)
-        told = [_diagnostic(hazard, "", severity="warning") for hazard in found.hazards]
+        missing = missing_secrets(self.profile, planned.live, secret_values(self.profile, ()))
+        told = [_missing(service, name) for service, name in missing]
+        spoken = tuple(f"{service}.{name} " for service, name in missing)
+        told += [_diagnostic(one, "", severity="warning") for one in found.hazards if not one.startswith(spoken)]
         told += [_diagnostic(found.blocked, "")] if found.blocked else []
         diagnostics = self.response["diagnostics"] + told
         return {

@@ -231,6 +231,9 @@ def test_what_it_cannot_carry_over_and_what_breaks_a_rule_is_an_error_at_its_add
     refused = railway("plan")
     assert not refused["ok"]
     assert "resources.service.web.build" in [one["path"] for one in refused["diagnostics"]]
+    railway.writes(shop().replace('"/marked-value-4711"', "preserve()"))
+    (missing,) = [one for one in railway("plan")["diagnostics"] if one["severity"] == "error"]
+    assert missing["path"] == "resources.service.web.variables.API_TOKEN_FILE"
     railway.writes(shop().replace('"SCHEDULE_DAEMON_ENABLED": "false"', '"SCHEDULE_DAEMON_ENABLED": "true"'))
     refused = railway("plan")
     assert not refused["ok"]
