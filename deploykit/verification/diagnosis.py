@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from deploykit.planning.connections import pool
 from deploykit.planning.snapshot import LiveDeployment, LiveService
-from deploykit.profile.schema import DAEMON_FLAG, POOL_SIZE, WORKER_FLAG, Service
+from deploykit.profile.schema import DAEMON_FLAG, DEFAULT_MAX_CONNECTIONS, POOL_SIZE, WORKER_FLAG, Service
 from deploykit.verification.census import (
     DAEMON,
     IN_ONE_CONTAINER,
@@ -38,6 +39,8 @@ from deploykit.verification.log_lines import read as read_lines
 from runtime.lease import LeaseState
 
 CRASH_LOOP_STARTS = 3
+SMALL_POOL = 5
+"""The guide's own cure: half of what Prisma takes by default."""
 
 
 class Rank(IntEnum):
@@ -108,7 +111,7 @@ def _database(case: Case) -> Iterator[Diagnosis]:
         cure = (_redeploy(name), f"railway logs --service {name}")
         yield Diagnosis("database-down", Rank.DATABASE, "the database is down", f"{name} {state}", cure, name)
     elif problem is not None and "oo many connections" in problem.message:
-        yield _too_many(problem.message)
+        yield _too_many(case, problem.message)
     elif problem is not None and problem.why == "unreachable":
         cure = (
             "check the host, port and password in DEPLOYKIT_DATABASE_URL",
@@ -131,7 +134,7 @@ def _database(case: Case) -> Iterator[Diagnosis]:
     if server.connections_in_use >= server.max_connections * CONNECTIONS_ALARM:
         planned = planned_connections(case.profile)
         used = f"{server.connections_in_use} of {server.max_connections}"
-        yield _too_many(f"{used} are in use; our processes may open {planned}")
+        yield _too_many(case, f"{used} are in use; our processes may open {planned}")
 
 
 def _forgotten(case: Case) -> Iterator[Diagnosis]:
@@ -153,11 +156,16 @@ def _forgotten(case: Case) -> Iterator[Diagnosis]:
     yield Diagnosis("old-transaction", rank, "an old transaction keeps the queue slow", because, cure)
 
 
-def _too_many(because: str) -> Diagnosis:
-    cure = (
-        f"set {POOL_SIZE}=5 in every service: 2 processes then open 10, well under MySQL's 151",
-        "look for clients that are not ours: SHOW PROCESSLIST",
-    )
+def _too_many(case: Case, because: str) -> Diagnosis:
+    ours = [service for service in case.profile.services.values() if service.is_app]
+    processes = sum(service.total_replicas for service in ours)
+    then = f"{processes} processes open {processes * SMALL_POOL}, well under MySQL's {DEFAULT_MAX_CONNECTIONS}"
+    larger = [service for service in ours if pool(service) > SMALL_POOL]
+    cure: tuple[str, ...] = (f"{POOL_SIZE}={SMALL_POOL} holds in every service: {then}, so others hold the rest",)
+    if larger:
+        cure = (f"set {POOL_SIZE}={SMALL_POOL} in {_names(larger)} (profile): {then}", *_apply(case))
+    who = "SELECT user, host, COUNT(*) FROM information_schema.PROCESSLIST GROUP BY user, host"
+    cure = (*cure, f"look for clients that are not ours: {who}")
     return Diagnosis("too-many-connections", Rank.DATABASE, "too many database connections", because, cure)
 
 

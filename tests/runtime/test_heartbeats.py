@@ -151,6 +151,8 @@ def test_columns_that_another_applications_table_lacks_read_as_none(db: Database
     seen = heartbeats._heartbeat(row)
     assert (seen.worker_id, seen.status) == (identity.id, "RUNNING")
     assert (seen.beats, seen.started_at, seen.profile, seen.loops) == (None, None, None, None)
+    assert seen.unplaced
+    assert not _only(db).unplaced, "no deployment is not the same as no column for it"
 
 
 def test_a_database_without_tables_says_how_to_get_them(tmp_path: Path) -> None:

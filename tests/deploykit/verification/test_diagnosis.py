@@ -206,6 +206,23 @@ def test_a_transaction_of_a_minute_is_a_remark_and_no_illness() -> None:
     assert [(cause.id, cause.rank) for cause in causes(world)] == [("old-transaction", Rank.REMARK)]
 
 
+def test_pools_that_are_too_large_are_named_and_small_ones_are_not() -> None:
+    services = pre_launch().model_dump()["services"]
+    services["web-server"]["env"] = WEB_ENV | {"DATABASE_CONNECTION_LIMIT": "40"}
+    world = World(profile=pre_launch(services=services))
+    world.services["web-server"] = service(
+        "web-server", deployment("web", "web-server"), env=services["web-server"]["env"]
+    )
+    faults.connections(world)
+    small = World()
+    faults.connections(small)
+    assert causes(world)[0].cure[:2] == (
+        "set DATABASE_CONNECTION_LIMIT=5 in web-server (profile): 2 processes open 10, well under MySQL's 151",
+        "deploykit plan pre-launch",
+    )
+    assert causes(small)[0].cure[0].startswith("DATABASE_CONNECTION_LIMIT=5 holds in every service")
+
+
 def test_the_last_words_of_a_crashed_process_are_quoted() -> None:
     world = World()
     faults.crashed(world)
