@@ -47,7 +47,7 @@ from deploykit.profile.validate import validate
 from deploykit.profile.write import profile_text
 from deploykit.railway import snapshot as reading
 from deploykit.railway.answers import mask
-from deploykit.railway.client import Railway, connect
+from deploykit.railway.client import Railway, connected
 from deploykit.report import runner as report_of
 from deploykit.rules import check
 
@@ -64,50 +64,60 @@ Response = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What Railway's command asks for. ``environ`` says how to connect, the token included: it is never shown."""
+    """What Railway's command asks for. Its ``token`` is never shown."""
 
     command: str
     cwd: Path
     file: str | None
     reveal: bool
     pretty: bool
-    environ: Mapping[str, str] = field(repr=False)
-
-    @property
-    def token(self) -> str:
-        """The token, to be masked wherever it would come out."""
-        return self.environ.get("RAILWAY_TOKEN") or self.environ.get("RAILWAY_API_TOKEN") or ""
+    endpoint: str | None
+    token: str = field(repr=False)
+    project_token: bool
+    project_id: str
+    environment_id: str
 
 
 def parse(text: str) -> Request:
     """The request. Raises UsageError for anything that is none."""
     try:
         value = json.loads(text)
-        backboard = value["backboard"]
-        token, environment = backboard["token"], backboard["environmentId"]
-        context = value.get("context") or {}
-        command, cwd, file = value["command"], value.get("cwd") or ".", value.get("file")
-        project = backboard.get("projectId") or context["projectId"]
+        backboard, context = value["backboard"], value.get("context") or {}
+        request = Request(
+            command=value["command"],
+            cwd=Path(value.get("cwd") or "."),
+            file=value.get("file"),
+            reveal=value.get("revealValues") is True,
+            pretty=value.get("pretty") is not False,
+            endpoint=backboard.get("endpoint"),
+            token=backboard["token"],
+            project_token=backboard.get("authType") == "project-token",
+            project_id=backboard.get("projectId") or context["projectId"],
+            environment_id=backboard["environmentId"],
+        )
+        texts = (request.command, request.token, request.project_id, request.environment_id)
+        if not all(isinstance(one, str) and one for one in texts):
+            raise TypeError
+        if not all(isinstance(one, str | None) for one in (request.file, request.endpoint)):
+            raise TypeError
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UsageError("this is no request of Railway's command", hint="railway config plan --runner …") from None
-    if not all(isinstance(one, str) for one in (token, environment, project, command, cwd, file or "")):
-        raise UsageError("this is no request of Railway's command", hint="railway config plan --runner …")
-    if command not in COMMANDS:
-        raise UsageError(f"this runner does not know {command!r}", hint=f"it knows {', '.join(COMMANDS)}")
-    kind = "RAILWAY_TOKEN" if backboard.get("authType") == "project-token" else "RAILWAY_API_TOKEN"
-    environ = {kind: token, "RAILWAY_PROJECT_ID": project, "RAILWAY_ENVIRONMENT_ID": environment}
-    endpoint = backboard.get("endpoint")
-    if endpoint:
-        environ["DEPLOYKIT_RAILWAY_URL"] = str(endpoint)
-    return Request(
-        command, Path(cwd), file, value.get("revealValues") is True, value.get("pretty") is not False, environ
-    )
+    if request.command not in COMMANDS:
+        raise UsageError(f"this runner does not know {request.command!r}", hint=f"it knows {', '.join(COMMANDS)}")
+    return request
 
 
 def respond(request: Request, *, report: Report = lambda text: None, stopping: Callable[[], bool]) -> Response:
     """The response. Raises DeploykitError for what ends before there is anything to show."""
     file = find(request.cwd, request.file)
-    railway = connect(request.environ, report=report)
+    railway = connected(
+        request.endpoint or os.environ.get("DEPLOYKIT_RAILWAY_URL"),
+        request.token,
+        project_token=request.project_token,
+        project_id=request.project_id,
+        environment_id=request.environment_id,
+        report=report,
+    )
     try:
         live = reading.read(railway)
         response: Response = {

@@ -190,14 +190,38 @@ def connect(
     token = environ.get("RAILWAY_TOKEN") or environ.get("RAILWAY_API_TOKEN")
     if not token:
         raise AuthenticationError("no Railway token: RAILWAY_TOKEN is not set", hint=TOKEN_HINT)
-    if not token.isascii() or any(character.isspace() for character in token):
-        raise AuthenticationError("the Railway token holds characters that no token has", hint="copy it again")
+    _check_token(token)
     railway = Railway(endpoint, {}, secrets=[token], report=report)
     if environ.get("RAILWAY_TOKEN") and _as_project_token(railway, token):
         return _checked_against(railway, environ)
     _as_bearer(railway, token)
     _choose_environment(railway, environ, environment_name)
     return railway
+
+
+def connected(
+    endpoint: str | None,
+    token: str,
+    *,
+    project_token: bool,
+    project_id: str,
+    environment_id: str,
+    report: Callable[[str], None] = lambda text: None,
+) -> Railway:
+    """A connection whose token and place are known: nothing is asked before the first request.
+
+    Somebody who is logged in with Railway's command has a token that no query identifies. Raises
+    AuthenticationError for what cannot be a token, ConfigurationError for a bad endpoint.
+    """
+    checked = _endpoint(endpoint or ENDPOINT)
+    _check_token(token)
+    header = {"project-access-token": token} if project_token else {"authorization": f"Bearer {token}"}
+    return Railway(checked, _headers(**header), project_id, environment_id, secrets=[token], report=report)
+
+
+def _check_token(token: str) -> None:
+    if not token.isascii() or any(character.isspace() for character in token):
+        raise AuthenticationError("the Railway token holds characters that no token has", hint="copy it again")
 
 
 def _endpoint(url: str) -> str:

@@ -182,6 +182,16 @@ def test_current_and_plan_are_what_railways_own_engine_answers(railway: Command,
     assert what(railway("plan")) == what(engine.run(stage.sandbox, "plan", theirs)), "what is not in the file goes"
 
 
+def test_somebody_who_is_logged_in_has_a_bearer_token_and_a_wrong_one_is_refused_unread(railway: Command) -> None:
+    railway.has(bundled("pre-launch"))
+    backboard = railway.request("current")["backboard"]
+    logged_in = {**backboard, "authType": "bearer", "token": railway.stage.sandbox.api_token}
+    assert railway("current", backboard=logged_in)["currentGraph"]["resources"]
+    refused = railway("current", backboard={**logged_in, "token": "marked-wrong-token"})
+    assert not refused["ok"]
+    assert "marked-wrong-token" not in json.dumps(refused)
+
+
 def by_address(found: dict[str, Any]) -> dict[str, Any]:
     return {node["address"]: comparable({"resources": [node], "edges": []})["resources"][0]
             for node in found["resources"]}  # fmt: skip
