@@ -30,8 +30,8 @@ PATIENCE_SECONDS = 900.0
 STALLED_SECONDS = 60.0
 """How long Railway may take to follow a new number of replicas before the service is deployed anew."""
 MOST_RETRIES = 5
-MOST_DEPLOYS = 3
-"""Of one service in one apply: more means that something else changes it, and going on would cost money."""
+MOST_TIMES = 3
+"""How often one apply does the same: more means that something else undoes it, and going on would cost money."""
 POLL_SECONDS = 3.0
 """Between two looks at Railway: a ten-minute deploy costs 200 of a Hobby plan's 1,000 requests an hour."""
 NEARBY_POLL_SECONDS = 0.25
@@ -291,6 +291,8 @@ def _first_refusal(run: _Run, decision: Decision) -> bool:
 def _send(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) -> None:
     match decision:
         case Configure(names, _):
+            what = ", ".join(names)
+            _check_progress(run, f"configure {what}:", f"{what}: configured, and Railway still stores something else")
             for name in names:
                 run.touched[name] = _ids(live.service(name))
             wanted = {*names, *_volumes(run.profile, names)}
@@ -298,11 +300,7 @@ def _send(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) 
             execute.apply_change_set(run.railway, change_set(chosen), live.etag, run.sleep)
         case Deploy(name, _):
             service = _service(live, name)
-            if sum(action.startswith(f"deploy {name}:") for action in run.actions) >= MOST_DEPLOYS:
-                raise DeploykitError(
-                    f"{name} was deployed {MOST_DEPLOYS} times and still does not run what is configured",
-                    hint="deploykit doctor tells why; report this if it finds nothing",
-                )
+            _check_progress(run, f"deploy {name}:", f"{name} was deployed and does not run what is configured")
             run.touched[name] = _ids(service)
             execute.deploy(run.railway, service.id)
         case Stop(_, deployment, _):
@@ -323,6 +321,14 @@ def _send(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) 
 
 def _volumes(profile: Profile, names: Iterable[str]) -> set[str]:
     return {volume_name(profile.services[name]) for name in names if name in profile.services}
+
+
+def _check_progress(run: _Run, action: str, otherwise: str) -> None:
+    """Raises DeploykitError for an action that was done before and did not help."""
+    if sum(done.startswith(action) for done in run.actions) >= MOST_TIMES:
+        raise DeploykitError(
+            f"{otherwise}, {MOST_TIMES} times now", hint="deploykit doctor tells why; report this if it finds nothing"
+        )
 
 
 def _ids(service: LiveService | None) -> set[str]:

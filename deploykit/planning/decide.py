@@ -108,13 +108,19 @@ def _failed(now: Observation, target: Target) -> Iterator[Decision]:
 
 
 def _stranger(now: Observation, target: Target) -> Iterator[Decision]:
-    """Whoever schedules outside the profile is a person's business, before anything is touched."""
+    """Whoever schedules outside the profile, or cannot be judged, is a person's business before anything is touched."""
     for seen in now.services:
         if not seen.managed and seen.name not in target.remove and (seen.daemon or seen.scheduling):
             yield Blocked(
                 f"{seen.name} schedules and the profile does not know it",
                 f"put it into the profile with SCHEDULE_DAEMON_ENABLED: false, or delete it: --allow-destructive "
                 f"--remove {seen.name!r}",
+                seen.name,
+            )
+        if seen.sealed:
+            yield Blocked(
+                f"SCHEDULE_DAEMON_ENABLED of {seen.name} is sealed: nobody can tell whether its processes schedule",
+                "delete the variable in Railway's dashboard, then run the same command again: it is set in the open",
                 seen.name,
             )
 

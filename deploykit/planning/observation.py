@@ -43,7 +43,8 @@ class Seen:
 
     ``matches`` says that the configuration equals the target's. ``managed`` is False for a service the profile does
     not know. ``exclusive`` says that a volume is mounted: Railway itself ends the old copy before it starts a new one.
-    ``loose`` are the kinds of its changes that no change set carries.
+    ``loose`` are the kinds of its changes that no change set carries. ``sealed`` says that the daemon's flag is sealed:
+    with which value its processes were started, nobody can tell.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Seen:
     worker: bool = False
     matches: bool = True
     exclusive: bool = False
+    sealed: bool = False
     loose: frozenset[str] = frozenset()
     deployments: tuple[Deployed, ...] = ()
 

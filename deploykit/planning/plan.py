@@ -76,8 +76,8 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to do."""
-        return not self.steps and not self.changes
+        """Whether there is nothing to do, and nothing that a person has to decide."""
+        return not self.steps and not self.changes and self.blocked is None
 
 
 def on_paper(now: Observation, target: Target) -> tuple[list[Step], list[str], str | None]:

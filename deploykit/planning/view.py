@@ -74,7 +74,7 @@ def observation(
     databases = {one.name for one in target(profile).services if one.is_database}
     seen = tuple(
         replace(
-            _seen(profile, one, one.name not in changed, databases, one.name in stalled),
+            _seen(profile, _unmasked(profile, one, changes), one.name not in changed, databases, one.name in stalled),
             loose=frozenset(change.kind for change in changes if change.own and change.service == one.name),
         )
         for one in live.services
@@ -92,12 +92,30 @@ def _seen(profile: Profile, live: LiveService, matches: bool, databases: set[str
         worker=not is_database and configured_worker(profile, live),
         matches=matches or is_database,
         exclusive=any((live.config.get("volumeMounts") or {}).values()),
+        sealed=service is not None and service.is_app and _is_sealed(live, DAEMON_FLAG),
         deployments=tuple(
             replace(deployed, current=False) if stalled and lags(live, one) else deployed
             for one in live.deployments
             if (deployed := _deployed(profile, live, one, is_database)) is not None
         ),
     )
+
+
+def _unmasked(profile: Profile, live: LiveService, changes: Iterable[Change]) -> LiveService:
+    """The service with values that we may not read, where Railway's preview called them equal to the profile's."""
+    service = profile.services.get(live.name)
+    differing = {change.path.rpartition(".")[2] for change in changes if change.service == live.name}
+    told = {
+        name: replace(variable, value=service.value(name))
+        for name, variable in live.variables.items()
+        if service is not None and variable.value is None and name not in differing
+    }
+    return replace(live, variables={**live.variables, **told})
+
+
+def _is_sealed(live: LiveService, name: str) -> bool:
+    variable = live.variables.get(name)
+    return variable is not None and variable.sealed
 
 
 def configured_daemon(profile: Profile, live: LiveService) -> bool:

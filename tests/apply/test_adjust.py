@@ -1,4 +1,4 @@
-"""What no change set carries: pushes that deploy, and custom domains. On a sandbox, request by request."""
+"""What no change set carries, and what cannot be read: pushes, domains, masked and sealed values. On a sandbox."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from deploykit.errors import DeploykitError, StalePlanError
+from deploykit.errors import AuthenticationError, DeploykitError, StalePlanError
 from deploykit.profile.schema import Profile
+from deploykit.railway.client import Railway
 from tests.apply.stage import Stage, bundled, staged
 
 
@@ -106,3 +107,43 @@ def test_an_answer_that_is_lost_is_looked_for_not_sent_again_blindly(stage: Stag
     stage.apply(wanted)
     stage.sandbox.clear_faults()
     assert stage.plan(wanted).plan.empty
+
+
+COMMIT = "mutation($e: String!, $p: EnvironmentConfig!) { environmentPatchCommit(environmentId: $e, patch: $p) }"
+
+
+def test_a_token_that_reads_no_values_reaches_the_goal_all_the_same(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.apply(bundled("pre-launch"))
+    run = type(stage.railway).run
+
+    def withheld(railway: Railway, operation: str, **variables: Any) -> Any:
+        if variables.get("decryptVariables") or operation == "DeploymentVariables":
+            raise AuthenticationError("Not Authorized")
+        return run(railway, operation, **variables)
+
+    monkeypatch.setattr(type(stage.railway), "run", withheld)
+    assert stage.plan(bundled("pre-launch")).plan.steps == ()
+    stage.apply(bundled("100-users"))
+    assert stage.plan(bundled("100-users")).plan.empty
+    assert stage.daemons()[-1] == ("schedule-daemon",)
+
+
+def test_a_sealed_flag_stops_before_anything_is_touched_and_no_loop_follows(tmp_path: Any) -> None:
+    with staged(tmp_path) as fresh:
+        fresh.apply(bundled("pre-launch"))
+        service = next(one.id for one in fresh.plan(bundled("pre-launch")).live.services if one.name == "web-server")
+        sealed: dict[str, Any] = {"variables": {"SCHEDULE_DAEMON_ENABLED": {"value": "false", "isSealed": True}}}
+        patch = {"services": {service: sealed}}
+        fresh.sandbox.graphql(COMMIT, {"e": fresh.sandbox.environment_id, "p": patch})
+        fresh.sandbox.reset_requests()
+        with pytest.raises(DeploykitError, match="sealed") as stopped:
+            fresh.apply(bundled("100-users"))
+        assert "delete the variable" in (stopped.value.hint or "")
+        assert not fresh.mutations()
+        gone: dict[str, Any] = {"variables": {"SCHEDULE_DAEMON_ENABLED": None}}
+        patch = {"services": {service: gone}}
+        fresh.sandbox.graphql(COMMIT, {"e": fresh.sandbox.environment_id, "p": patch})
+        fresh.apply(bundled("100-users"))
+        assert fresh.plan(bundled("100-users")).plan.empty

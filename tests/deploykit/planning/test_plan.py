@@ -91,6 +91,19 @@ def test_a_stranger_who_schedules_blocks_the_plan_and_the_cure_is_named() -> Non
     assert "--remove" in blocked
 
 
+def test_a_sealed_flag_blocks_the_plan_and_the_cure_is_named() -> None:
+    wanted = two_services()
+    snapshot = live(wanted)
+    web = service(snapshot, "web")
+    flag = LiveVariable("SCHEDULE_DAEMON_ENABLED", None, sealed=True)
+    sealed = replace(web, variables={**web.variables, flag.name: flag})
+    steps, _, blocked = on_the_way(wanted, with_service(snapshot, sealed))
+    assert steps == []
+    assert blocked is not None
+    assert "web is sealed" in blocked
+    assert "delete the variable" in blocked
+
+
 def test_pushes_are_held_back_before_anything_else_is_touched() -> None:
     wanted = two_services(autodeploy="off")
     snapshot = moved()

@@ -80,6 +80,19 @@ def test_a_flag_that_we_may_not_read_may_be_on() -> None:
     assert look(wanted, with_service(snapshot, replace(web, variables=hidden))).service("web").daemon
 
 
+def test_a_flag_that_we_may_not_read_is_known_where_railway_calls_it_equal() -> None:
+    wanted = two_services()
+    snapshot = live(wanted)
+    hidden = [
+        replace(one, variables={name: replace(variable, value=None) for name, variable in one.variables.items()})
+        for one in snapshot.services
+    ]
+    masked = replace(snapshot, services=tuple(hidden))
+    now = observation(wanted, masked, (), ())  # the preview dropped every change
+    assert [seen.name for seen in now.services if seen.daemon] == ["daemon"]
+    assert [seen.name for seen in now.services if seen.worker] == ["web"]
+
+
 def test_a_forgotten_copy_is_told_by_its_start_command() -> None:
     wanted = two_services()
     copy = running(LiveService("x", "old-daemon", {"deploy": {"startCommand": "run daemon"}}))
