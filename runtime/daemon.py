@@ -151,6 +151,8 @@ class ScheduleDaemon:
     def _turn(self) -> float:
         if self._declared_dead:
             self._rejoin()
+        if self.stop.requested:
+            return 0.0
         if not self._lead():
             self._show()
             self._chores()
@@ -234,6 +236,10 @@ class ScheduleDaemon:
         self.counts["stepped_down"] += 1
 
     def _rejoin(self) -> None:
+        if heartbeats.fenced(self._db, self.identity):
+            log.warning(f"{WHO} 🛑 fenced: our row in WorkerInstance says STOPPED; ending")
+            self.stop.request()
+            return
         log.warning(f"{WHO} ⚠️  declared dead while alive (no beat in time); starting again under a new id")
         self._leadership = None
         self._trusted_until = 0.0

@@ -186,6 +186,20 @@ def deregister(db: Database, identity: Identity) -> None:
     db.execute("heartbeats.deregister", id=identity.id)
 
 
+def fence(db: Database, worker_id: str) -> bool:
+    """Tell a process from outside to end; False when it has ended already. Raises `DatabaseError`.
+
+    It ends within a beat, like on SIGTERM, and its jobs move on to others at once.
+    """
+    return bool(db.execute("heartbeats.fence", id=worker_id))
+
+
+def fenced(db: Database, identity: Identity) -> bool:
+    """Whether somebody fenced us: who is only thought dead may register again, who is fenced must end."""
+    rows = db.fetch("heartbeats.status", id=identity.id)
+    return bool(rows) and rows[0]["status"] == "STOPPED"
+
+
 class Heart(threading.Thread):
     """Beats until it is stopped; ends the process when one of its loops hangs.
 

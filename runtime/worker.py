@@ -156,13 +156,18 @@ class Worker:
 
     def _rejoin(self) -> None:
         """We were declared dead while we were not: stop what we run, it is somebody else's now, and begin anew."""
-        log.warning(f"{WHO} ⚠️  declared dead while alive (no beat in time); starting again under a new id")
+        if heartbeats.fenced(self._db, self.identity):
+            log.warning(f"{WHO} 🛑 fenced: our row in WorkerInstance says STOPPED; ending")
+            self.stop.request()
+        else:
+            log.warning(f"{WHO} ⚠️  declared dead while alive (no beat in time); starting again under a new id")
         self._pending += [Outcome(claim, "released") for claim in self._slots.take_back()]
         for running in self._slots.running():
             running.interrupt("lost")
-        self.identity = Identity.of(JOB_WORKER, self.settings)
-        heartbeats.register(self._db, self.identity)
         self._declared_dead = False
+        if not self.stop.requested:
+            self.identity = Identity.of(JOB_WORKER, self.settings)
+            heartbeats.register(self._db, self.identity)
 
     # --- one turn -----------------------------------------------------------------------------------------------
 

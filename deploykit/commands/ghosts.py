@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import runtime.db
 from deploykit.commands.observe import NoTables, Report, Tables
 from deploykit.commands.platform import RailwayPlatform
 from deploykit.commands.verify import look_twice, source
@@ -22,6 +23,7 @@ from deploykit.verification.ending import (
     Act,
     Advise,
     DeleteService,
+    Fence,
     RemoveDeployment,
     RestartDeployment,
     SwitchOff,
@@ -29,6 +31,8 @@ from deploykit.verification.ending import (
     destructive,
     endings,
 )
+from runtime import heartbeats
+from runtime.db import DatabaseError
 
 GONE_AT_MOST_SECONDS = 120.0
 LOOK_EVERY_SECONDS = 2.0
@@ -86,14 +90,15 @@ def end(
     Raises the client's errors; what was done before stays done, and running it again goes on from there.
     """
     done: dict[Act, str | None] = {}
-    for _, acts in haunting.plan:
-        for act in acts:
-            if act not in done:
-                done[act] = _carry_out(railway, haunting, act, report)
-    ending = {_who(row) for row, acts in haunting.plan if any(done[act] for act in acts)}
     platform = RailwayPlatform(railway)
-    report("looking whether they are gone")
-    with source(profile, platform, database_url, tables) as (_, opened):
+    with source(profile, platform, database_url, tables) as (url, opened):
+        for act in (act for _, acts in haunting.plan for act in acts):
+            if act not in done:
+                done[act] = (
+                    _fence(act, url, report) if isinstance(act, Fence) else _carry_out(railway, haunting, act, report)
+                )
+        ending = {_who(row) for row, acts in haunting.plan if any(done[act] for act in acts)}
+        report("looking whether they are gone")
         deadline = time.monotonic() + patience_seconds
         while True:
             left = _look(profile, platform, opened, starting_seconds, lambda text: None)
@@ -136,6 +141,19 @@ def _carry_out(railway: Railway, haunting: Haunting, act: Act, report: Report) -
     elif isinstance(act, DeleteService):
         railway.run("DeleteService", id=act.service_id, environmentId=environment)
     return str(act)
+
+
+def _fence(act: Fence, url: str | None, report: Report) -> str | None:
+    if url is None:
+        report("a status URL can only be read: nobody is fenced")
+        return None
+    try:
+        with runtime.db.connect(url) as db:
+            there = heartbeats.fence(db, act.worker_id)
+    except DatabaseError as error:
+        report(f"worker {act.worker_id} could not be fenced: {error.message}")
+        return None
+    return f"fenced worker {act.worker_id} in the database" if there else None
 
 
 def _terminate(act: Terminate, haunting: Haunting, report: Report) -> str | None:

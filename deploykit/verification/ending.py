@@ -67,6 +67,18 @@ class Terminate:
 
 
 @dataclass(frozen=True, slots=True)
+class Fence:
+    """Tell a process through its row in the job tables to end: it does so at its next beat, wherever it runs."""
+
+    worker_id: str
+
+    def __str__(self) -> str:
+        return (
+            f"fence worker {self.worker_id} in the database: it ends at its next beat (needs UPDATE on WorkerInstance)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Advise:
     """Nothing that deploykit can do from here: what a person should."""
 
@@ -76,7 +88,7 @@ class Advise:
         return self.text
 
 
-Act = SwitchOff | RemoveDeployment | RestartDeployment | DeleteService | Terminate | Advise
+Act = SwitchOff | RemoveDeployment | RestartDeployment | DeleteService | Terminate | Fence | Advise
 
 
 def endings(profile: Profile, census: Census, snapshot: Snapshot | None) -> list[tuple[Row, tuple[Act, ...]]]:
@@ -91,7 +103,7 @@ def destructive(acts: tuple[Act, ...]) -> bool:
 
 def _acts(profile: Profile, row: Row, snapshot: Snapshot | None) -> tuple[Act, ...]:
     live = snapshot.service(row.service) if snapshot and row.service else None
-    here = _terminate(row)
+    here: tuple[Act, ...] = (*_terminate(row), *_fence(row))
     if row.class_ is Class.GHOST_SERVICE and live is not None:
         return (DeleteService(live.name, live.id),)
     if row.unwanted and live is not None:
@@ -118,7 +130,11 @@ def _duplicate(profile: Profile, row: Row, snapshot: Snapshot | None) -> tuple[A
     if newest is not None and newest.id != row.deployment:
         return (RemoveDeployment(row.service, row.deployment),)
     if row.why == OUTSIDE:
-        return (*_terminate(row), Advise(f"if it runs elsewhere, on {row.hostname or 'that host'}: kill {row.pid}"))
+        return (
+            *_terminate(row),
+            *_fence(row),
+            Advise(f"if it runs elsewhere, on {row.hostname or 'that host'}: kill {row.pid}"),
+        )
     if row.why == IN_ONE_CONTAINER:
         return (RestartDeployment(row.service, row.deployment),)
     name = profile.name
@@ -129,6 +145,10 @@ def _terminate(row: Row) -> tuple[Terminate, ...]:
     if row.worker_id is None or row.hostname is None or row.pid is None:
         return ()
     return (Terminate(row.worker_id, row.hostname, row.pid),)
+
+
+def _fence(row: Row) -> tuple[Fence, ...]:
+    return () if row.worker_id is None else (Fence(row.worker_id),)
 
 
 def _url_of(profile: Profile) -> str:

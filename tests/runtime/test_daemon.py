@@ -118,6 +118,16 @@ def test_a_daemon_that_was_declared_dead_comes_back_under_a_new_id(db: Database,
         eventually(lambda: statuses(db).get(me.identity.id) == "RUNNING" and me.identity.id != before)
 
 
+def test_a_daemon_that_was_fenced_ends_and_gives_the_lease_back(db: Database, url: str) -> None:
+    me = daemon(url, hourly(), HEARTBEAT_INTERVAL_MS="100")
+    with running(me):
+        eventually(lambda: me._introduced)
+        assert heartbeats.fence(db, me.identity.id)
+        eventually(lambda: me.stop.requested)
+    assert statuses(db) == {me.identity.id: "STOPPED"}
+    assert lease.acquire(db, "another", 400) is not None
+
+
 def test_a_wake_up_makes_the_daemon_read_the_schedules_again(db: Database, url: str) -> None:
     me = daemon(url, hourly(), SCHEDULE_POLL_INTERVAL_MS="3600000")
     with running(me):

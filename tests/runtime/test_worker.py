@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runtime import heartbeats, jobs
-from runtime.context import Job, LostJob
+from runtime.context import Interrupted, Job, LostJob
 from runtime.db import Database, DatabaseError
 from runtime.handlers import Handler, Registry
 from runtime.jobs import NewJob
@@ -202,6 +202,33 @@ def test_a_worker_that_was_declared_dead_starts_again_and_its_late_result_is_ref
         eventually(lambda: me._queue.fence_refusals == 1)
     assert attempts == [1, 2]
     assert row.worker_id == me.identity.id
+
+
+def test_a_worker_that_was_fenced_ends_and_its_job_is_another_workers(db: Database, url: str) -> None:
+    started, told = threading.Event(), threading.Event()
+
+    def slow(job: Job) -> None:
+        started.set()
+        try:
+            while True:
+                time.sleep(0.01)
+        except Interrupted:
+            told.set()
+            raise
+
+    job_id = jobs.enqueue(db, "slow")
+    me = worker(url, registry(slow=slow))
+    with running(me):
+        assert started.wait(LONGEST_SECONDS)
+        assert heartbeats.fence(db, me.identity.id)
+        assert not heartbeats.fence(db, me.identity.id), "it is fenced already"
+        eventually(lambda: me.stop.requested)
+    assert told.is_set()
+    assert [seen.status for seen in heartbeats.read(db)] == ["STOPPED"]
+    Queue(db).rescue_orphans()
+    row = jobs.read(db, job_id)
+    assert row is not None
+    assert row.status != "RUNNING"
 
 
 def test_a_worker_gives_the_jobs_of_a_silent_one_a_new_attempt(db: Database, url: str) -> None:

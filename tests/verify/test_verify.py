@@ -98,7 +98,21 @@ def test_a_daemon_by_hand_is_killed_on_this_machine_and_proved_gone(stack: Stack
     found = ghosts(stack.profile, stack.railway, stack.url)
     assert [(str(row.class_), row.status) for row, _ in found.plan] == [("foreign", "STANDBY")]
     after = end(stack.profile, stack.railway, stack.url, found)
-    assert (after.left.plan, len(after.done)) == ((), 1)
+    assert after.left.plan == ()
+    assert after.done[0].startswith("sent SIGTERM")
+    assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("kind", ["daemon", "worker"])
+def test_a_ghost_on_another_machine_is_fenced_in_the_database_and_ends(
+    stack: Stack, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = stack.by_hand(kind)
+    found = ghosts(stack.profile, stack.railway, stack.url)
+    monkeypatch.setattr("deploykit.commands.ghosts.socket.gethostname", lambda: "elsewhere")
+    after = end(stack.profile, stack.railway, stack.url, found)
+    assert [told.partition(" ")[0] for told in after.done] == ["fenced"]
+    assert after.left.plan == ()
     assert process.wait(timeout=30) == 0
 
 

@@ -31,6 +31,14 @@ UPDATE WorkerInstance SET status = 'STANDBY' WHERE workerType = :kind AND status
 UPDATE WorkerInstance SET status = 'STOPPED', stoppedAt = UTC_TIMESTAMP(3), lastHeartbeatAt = UTC_TIMESTAMP(3)
 WHERE id = :id AND status IN ('RUNNING', 'STANDBY', 'DRAINING');
 
+-- :name fence
+-- From outside: this process shall end. It learns it from its next beat, which finds no row that it may write.
+UPDATE WorkerInstance SET status = 'STOPPED', stoppedAt = UTC_TIMESTAMP(3)
+WHERE id = :id AND status IN ('RUNNING', 'STANDBY', 'DRAINING');
+
+-- :name status
+SELECT status FROM WorkerInstance WHERE id = :id;
+
 -- :name read
 -- All columns by name: the table of a Node application may lack some of ours.
 SELECT w.*, TIMESTAMPDIFF(MICROSECOND, w.lastHeartbeatAt, UTC_TIMESTAMP(3)) / 1000000 AS secondsAgo

@@ -22,6 +22,14 @@ SET status = 'STOPPED', stoppedAt = {now},
     lastHeartbeatAt = {now}
 WHERE id = :id AND status IN ('RUNNING', 'STANDBY', 'DRAINING');
 
+-- :name fence
+-- From outside: this process shall end. It learns it from its next beat, which finds no row that it may write.
+UPDATE WorkerInstance SET status = 'STOPPED', stoppedAt = {now}
+WHERE id = :id AND status IN ('RUNNING', 'STANDBY', 'DRAINING');
+
+-- :name status
+SELECT status FROM WorkerInstance WHERE id = :id;
+
 -- :name read
 SELECT w.*, (julianday('now') - julianday(w.lastHeartbeatAt)) * 86400.0 AS secondsAgo
 FROM WorkerInstance w
