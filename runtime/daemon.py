@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from runtime import heartbeats, lease, log, loop, schedules, start, transactions
 from runtime.db import Database, DatabaseError
@@ -14,12 +14,13 @@ from runtime.lease import Leadership
 from runtime.loop import Pulse, Stop
 from runtime.metrics import Sample
 from runtime.queue import Queue
-from runtime.schedules import Decision, Schedule, StaleLeadership
+from runtime.schedules import Decision, HeldSchedule, Schedule, StaleLeadership
 from runtime.settings import Settings
 from runtime.wakeup import Wakeup
 
 STANDBY_SECONDS = 5.0
 TRUST_MARGIN_SECONDS = 2.0
+HELD_AGAIN = timedelta(seconds=5)
 WHO = "[daemon]"
 
 
@@ -264,6 +265,9 @@ class ScheduleDaemon:
             except DeclarationError as error:
                 log.error(f"{WHO} {error}")
                 continue
+            except HeldSchedule:
+                log.warning(f"{WHO} ⚠️  schedule {schedule.name} waits: somebody's open transaction holds its row")
+                look_at, decision = now + HELD_AGAIN, None
             self._look_again(look_at, now, read_at)
             if decision is not None:
                 fired += self._report(schedule, decision)

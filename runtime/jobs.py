@@ -16,6 +16,7 @@ from runtime.identity import new_id
 DEFAULT_MAX_ATTEMPTS = 3
 ROWS_PER_INSERT = 500
 ROWS_PER_COMMIT = 5000
+CHARACTERS_PER_INSERT = 1_000_000
 PLAIN = (0, DEFAULT_MAX_ATTEMPTS, None, None)
 """Priority, attempts, timeout and key of a job about which nothing was said, as the columns' defaults have them."""
 
@@ -119,8 +120,7 @@ def _insert(db: Database, jobs: Sequence[NewJob]) -> list[str]:
     ids = list[str]()
 
     def batches() -> Iterator[tuple[str, list[Row]]]:
-        for first in range(0, len(jobs), ROWS_PER_INSERT):
-            rows = [_row(job) for job in jobs[first : first + ROWS_PER_INSERT]]
+        for rows in _statements(map(_row, jobs)):
             ids.extend(row["id"] for row in rows)
             alike: dict[str, list[Row]] = {}
             for row in rows:
@@ -129,6 +129,19 @@ def _insert(db: Database, jobs: Sequence[NewJob]) -> list[str]:
 
     db.insert_rows(batches())
     return ids
+
+
+def _statements(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Rows in lists of 500, and of a million characters: servers refuse a statement that is too long."""
+    together, length = list[Row](), 0
+    for row in rows:
+        together.append(row)
+        length += len(row["payload"] or "")
+        if len(together) == ROWS_PER_INSERT or length >= CHARACTERS_PER_INSERT:
+            yield together
+            together, length = [], 0
+    if together:
+        yield together
 
 
 def _insert_for(row: Row) -> str:

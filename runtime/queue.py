@@ -88,6 +88,16 @@ class Queue:
             return []
         return self._db.transact(lambda: self._turn_over(outcomes, names, limit, worker_id))
 
+    def held_among(self, outcomes: Sequence[Outcome]) -> set[str]:
+        """The jobs among these whose rows somebody else has locked at this moment."""
+        ids = sorted(outcome.claim.job_id for outcome in outcomes)
+
+        def work() -> set[str]:
+            present = {row["id"] for row in self._db.fetch("jobs.present_among", ids=ids)}
+            return present - {row["id"] for row in self._db.fetch("jobs.free_among", ids=ids)}
+
+        return self._db.transact(work) if ids else set()
+
     def _turn_over(self, outcomes: Sequence[Outcome], names: Sequence[str], limit: int, worker_id: str) -> list[Claim]:
         refused = self._settle(outcomes)
         claims = self._claim(names, limit, worker_id) if limit > 0 and names else []

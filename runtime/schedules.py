@@ -60,6 +60,10 @@ class StaleLeadership(Exception):
     """Another daemon has the lease now: nothing was written."""
 
 
+class HeldSchedule(Exception):
+    """Somebody else's open transaction has locked the schedule's row: nothing was written."""
+
+
 # --- due times, pure ------------------------------------------------------------------------------------------------
 
 
@@ -322,7 +326,8 @@ def attend(
 ) -> tuple[datetime, Decision | None]:
     """Fire an enabled schedule if it is due: when to look at it next, and what was done if something was.
 
-    Raises `StaleLeadership` when another daemon has taken over, `DeclarationError` for a rule nobody can understand.
+    Raises `StaleLeadership` when another daemon has taken over, `HeldSchedule` when somebody else has its row,
+    `DeclarationError` for a rule nobody can understand.
     """
     if schedule.next_run_at is None:
         first = next_due(schedule, now)
@@ -355,6 +360,8 @@ def _fire(db: Database, leadership: Leadership, schedule: Schedule, decision: De
     """
     if not lease.holds(db, leadership):
         raise StaleLeadership
+    if not db.fetch("schedules.free", id=schedule.id):
+        raise HeldSchedule  # at once: as long as we wait, nobody can renew the lease
     assert schedule.next_run_at is not None
     latest = max((*decision.run, *decision.missed))
     advanced = db.execute(

@@ -52,6 +52,8 @@ class Worker:
         self._reaper = heartbeats.Reaper(lambda: self.identity)
         self._foreign = transactions.Watch(WHO, settings.heartbeat_interval_ms)
         self._pending: list[Outcome] = []
+        self._held: list[Outcome] = []
+        self._next_held = 0.0
         self._notes: deque[tuple[str, dict[str, Any]]] = deque()
         self._mean_seconds: float | None = None
         self._last_end = time.monotonic()
@@ -188,6 +190,7 @@ class Worker:
             self._uncertain = False
         self._watch_running()
         self._chores()
+        self._retry_held()
         if self._pending and self._slots.waiting and len(self._pending) < BATCH_MOST and self._gathering():
             return SHORT_SECONDS
         self._write_notes()
@@ -239,6 +242,8 @@ class Worker:
         except Exception as error:
             if not isinstance(error, DatabaseError) or isinstance(error, (Unreachable, Conflict, SchemaError)):
                 self._pending = outcomes + self._pending
+                if isinstance(error, Conflict):
+                    self._set_held_aside()
                 raise
             log.error(f"{WHO} {error.message}")
             self._write_one_by_one(deque(outcomes))
@@ -252,6 +257,22 @@ class Worker:
                 self._name_strangers()
             self._hungry = len(claims) == limit
         self._slots.put(claims)
+
+    def _set_held_aside(self) -> None:
+        """Somebody's open transaction may hold a job's row for hours: the others are not to wait for that one."""
+        held = self._queue.held_among(self._pending)
+        self._held += [outcome for outcome in self._pending if outcome.claim.job_id in held]
+        self._pending = [outcome for outcome in self._pending if outcome.claim.job_id not in held]
+        if held:
+            log.warning(f"{WHO} ⚠️  somebody holds the rows of {len(held)} job(s) that have ended; writing the others")
+
+    def _retry_held(self) -> None:
+        if not self._held or time.monotonic() < self._next_held:
+            return
+        self._next_held = time.monotonic() + GLANCE_MOST_SECONDS
+        held = self._queue.held_among(self._held)
+        self._pending += [outcome for outcome in self._held if outcome.claim.job_id not in held]
+        self._held = [outcome for outcome in self._held if outcome.claim.job_id in held]
 
     def _room(self) -> int:
         """How many jobs to claim: enough for a moment's work, none past what would be a lapsed lease."""
@@ -312,6 +333,8 @@ class Worker:
             moments.append(now + HOARD_SECONDS)
         if self._notes:
             moments.append(now + GATHER_SECONDS)
+        if self._held:
+            moments.append(self._next_held)
         return max(0.0, min(moments) - now)
 
     # --- looking after running jobs -----------------------------------------------------------------------------
@@ -385,8 +408,12 @@ class Worker:
                     self._db.execute("jobs.write_log", **facts)
                 else:
                     self._db.execute("jobs.set_progress", **facts)
-            except (Unreachable, Conflict):
+            except Unreachable:
                 raise
+            except Conflict:
+                if kind == "log":
+                    raise
+                # Somebody holds the job's row. How far it is will be said again; how it ended must be written.
             except Duplicate:
                 pass  # written before, by a statement whose answer was lost
             except DatabaseError as error:
@@ -424,7 +451,7 @@ class Worker:
 
         At once after an outage, and again now and then: a commit may take effect long after its connection broke.
         """
-        in_hand = [outcome.claim for outcome in self._pending] + self._slots.claims()
+        in_hand = [outcome.claim for outcome in (*self._pending, *self._held)] + self._slots.claims()
         if self._queue.release_strays(self.identity.id, in_hand):
             self._next_poll = 0.0
 
@@ -447,10 +474,11 @@ class Worker:
         with self._tolerating():
             heartbeats.set_status(self._db, self.identity, "DRAINING")
         told = False
-        while self._slots.in_hand or self._pending:
+        while self._slots.in_hand or self._pending or self._held:
             self.pulse.tick(0.5)
             self._gather()
             with self._tolerating():
+                self._retry_held()
                 self._write_notes()
                 self._turn_over()
             now = time.monotonic()
@@ -461,7 +489,7 @@ class Worker:
             if now >= deadline + 1.0:
                 self._give_back()
                 return
-            if self._slots.in_hand or self._pending:
+            if self._slots.in_hand or self._pending or self._held:
                 self._bell.wait(min(0.5, max(0.05, deadline - now)))
 
     def _give_back(self) -> None:

@@ -11,9 +11,11 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from runtime import heartbeats, jobs
+from runtime import heartbeats, jobs, schedules
 from runtime.context import Job
+from runtime.daemon import ScheduleDaemon
 from runtime.db import Database, Unreachable, connect, server_facts
+from runtime.handlers import Registry, ScheduleDefinition
 from runtime.jobs import NewJob
 from runtime.loop import Stop
 from runtime.queue import Claim, Outcome, Queue
@@ -183,6 +185,43 @@ def test_25_who_may_not_look_at_others_transactions_works_without_the_alarm(
         assert (server_facts(db).oldest_foreign_trx_seconds, server_facts(db).history_list_length) == (None, None)
         assert "PROCESS" not in worker.log
         assert "open for" not in worker.log
+
+
+@on_servers
+def test_a_row_that_somebody_holds_keeps_no_other_job_waiting(db: Database, url: str) -> None:
+    """Somebody's open transaction has locked one job and one schedule; it could stay open for hours."""
+    go_on = threading.Event()
+
+    def work(job: Job) -> None:
+        if job.payload:
+            job.progress(50)
+            assert go_on.wait(20)
+
+    schedules.sync(db, [ScheduleDefinition(name, "work", every_seconds=1, enabled=True) for name in ("a", "b")])
+    db.change("UPDATE JobSchedule SET source = 'MANUAL'", {})
+    worker = Worker(settings(url, JOB_WORKER_CONCURRENCY="2"), registry(work=work), Stop())
+    daemon = ScheduleDaemon(settings(url, SCHEDULE_POLL_INTERVAL_MS="500"), Registry(), Stop())
+    for pool in (worker._pool, daemon._pool):
+        pool._dial = lambda: connect(url, lock_wait_seconds=1)
+    with running(worker, daemon), connect(url) as somebody:
+        held = jobs.enqueue(db, "work", {"slow": True}, unique_key="held")
+        eventually(lambda: jobs.summary(db).running == 1)
+        eventually(lambda: (row := jobs.read(db, held)) is not None and row.progress == 50)
+        somebody.begin()
+        somebody.rows(f"SELECT id FROM JobRun WHERE id = '{held}' FOR UPDATE", {})
+        somebody.rows("SELECT id FROM JobSchedule WHERE name = 'a' FOR UPDATE", {})
+        go_on.set()
+        eventually(lambda: worker._held)
+        for _ in range(3):
+            ended(db, jobs.enqueue(db, "work"))
+        scheduled = "SELECT COUNT(*) AS jobs FROM JobRun r JOIN JobSchedule s ON s.id = r.scheduleId WHERE s.name = 'b'"
+        before = db.rows(scheduled, {})[0]["jobs"]
+        eventually(lambda: db.rows(scheduled, {})[0]["jobs"] > before)
+        row = jobs.read(db, held)
+        assert row is not None
+        assert row.status == "RUNNING"
+        somebody.rollback()
+        assert ended(db, held).attempt == 1
 
 
 @on_servers

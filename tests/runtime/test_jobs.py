@@ -78,6 +78,12 @@ def test_a_payload_that_cannot_be_written_refuses_a_bulk_as_a_whole(db: Database
     assert jobs.summary(db).queued == 0
 
 
+def test_a_bulk_of_large_payloads_is_split_before_a_server_refuses_its_statement(db: Database) -> None:
+    """MariaDB takes statements of 16 MiB."""
+    ids = jobs.enqueue_many(db, [NewJob("mail", "x" * 1_000_000)] * 20)
+    assert len(ids) == jobs.summary(db).queued == 20
+
+
 def test_however_a_job_is_enqueued_it_is_the_same(db: Database) -> None:
     """A bulk writes plain jobs, others and later ones with three INSERTs, of which the shortest names three columns."""
     jobs.enqueue_many(db, [NewJob("a", 1), NewJob("a", 2, priority=5), NewJob("a", 3, delay_seconds=60)])

@@ -42,6 +42,12 @@ WHERE id IN :ids;
 UPDATE JobRun SET status = 'COMPLETED', finishedAt = UTC_TIMESTAMP(3), activeKey = NULL, lastError = NULL
 WHERE id IN :ids AND attempt = :attempt AND workerId = :worker AND status IN ('RUNNING', 'COMPLETED');
 
+-- :name present_among
+SELECT id FROM JobRun WHERE id IN :ids;
+
+-- :name free_among
+SELECT id FROM JobRun WHERE id IN :ids FOR UPDATE SKIP LOCKED;
+
 -- :name retry
 -- Somebody may have asked for its end a moment ago: then it does not run again. The same holds where a job is given back or its worker was lost.
 UPDATE JobRun

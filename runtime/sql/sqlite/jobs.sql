@@ -30,6 +30,12 @@ WHERE id IN {each :ids};
 UPDATE JobRun SET status = 'COMPLETED', finishedAt = {now}, activeKey = NULL, lastError = NULL
 WHERE id IN {each :ids} AND attempt = :attempt AND workerId = :worker AND status IN ('RUNNING', 'COMPLETED');
 
+-- :name present_among
+SELECT id FROM JobRun WHERE id IN {each :ids};
+
+-- :name free_among
+SELECT id FROM JobRun WHERE id IN {each :ids};
+
 -- :name retry
 -- Somebody may have asked for its end a moment ago: then it does not run again. The same holds where a job is given back or its worker was lost.
 UPDATE JobRun

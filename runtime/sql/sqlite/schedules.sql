@@ -28,6 +28,9 @@ SELECT s.*, {now} AS now FROM JobSchedule s WHERE s.name = :name;
 -- First time after being switched on: nothing is overdue, the count starts now.
 UPDATE JobSchedule SET nextRunAt = :next WHERE id = :id AND enabled = true AND nextRunAt IS NULL;
 
+-- :name free
+SELECT id FROM JobSchedule WHERE id = :id;
+
 -- :name advance
 -- The watermark lastDueAt outlives the retention of JobRun, so a due time can never come back.
 UPDATE JobSchedule SET lastDueAt = :due, nextRunAt = :next,
