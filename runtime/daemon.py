@@ -13,7 +13,6 @@ from runtime.identity import SCHEDULE_DAEMON, Identity
 from runtime.lease import Leadership
 from runtime.loop import Pulse, Stop
 from runtime.metrics import Sample
-from runtime.queue import Queue
 from runtime.schedules import Decision, HeldSchedule, Schedule, StaleLeadership
 from runtime.settings import Settings
 from runtime.wakeup import Wakeup
@@ -300,6 +299,8 @@ class ScheduleDaemon:
         if found.dead:
             log.warning(f"{WHO} ⚠️  declared {found.dead} silent process(es) dead")
         if found.dead or found.orphans:
+            from runtime.queue import Queue  # here: a daemon whose workers live never needs it, and stays small
+
             rescued = Queue(self._db).rescue_orphans()
             log.info(f"{WHO} gave {rescued} job(s) of ended workers a new attempt")
         self._foreign.turn(self._db)

@@ -6,18 +6,15 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runtime import lease
 from runtime.db import Database, DatabaseError, Duplicate, Row, instant, stamp
 from runtime.handlers import DeclarationError, ScheduleDefinition
 from runtime.identity import new_id
 from runtime.lease import Leadership
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
 
 MISSED_ROWS_MOST = 1000
 
@@ -103,7 +100,9 @@ def _by_cron(name: str, cron: str, timezone: str, after: datetime) -> Iterator[d
 
 
 @lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo:
+def _zone(name: str) -> tzinfo:
+    if name == "UTC":
+        return UTC  # without zoneinfo, which a daemon whose schedules all say UTC need not carry
     from zoneinfo import ZoneInfo
 
     return ZoneInfo(name)
