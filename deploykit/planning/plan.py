@@ -266,12 +266,18 @@ def drift(key: bytes, live: Snapshot) -> dict[str, str]:
     """Keyed fingerprint of every service, shared variables under an empty name."""
     prints = {
         service.name: live_fingerprint(
-            key, service.config, {name: variable.value for name, variable in service.variables.items()}
+            key, _authored(service.config), {name: variable.value for name, variable in service.variables.items()}
         )
         for service in live.services
     }
     shared = {name: variable.value for name, variable in live.shared_variables.items()}
     return {**prints, "": live_fingerprint(key, {}, shared)}
+
+
+def _authored(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration without the commit that Railway notes at a push: that is no edit (Railway IaC: source)."""
+    source = {key: value for key, value in (config.get("source") or {}).items() if key != "commitSha"}
+    return {**config, "source": source}
 
 
 def census_before(now: Observation, live: Snapshot) -> Census:

@@ -193,6 +193,13 @@ def test_a_live_fingerprint_tells_a_change_and_no_value() -> None:
     assert drift(b"another key", snapshot)["web"] != before["web"]
 
 
+def test_a_push_is_no_drift() -> None:
+    snapshot = live(two_services())
+    web = service(snapshot, "web")
+    pushed = replace(web, config={**web.config, "source": {**web.config["source"], "commitSha": "4f0c1d2"}})
+    assert drift(b"key", with_service(snapshot, pushed)) == drift(b"key", snapshot)
+
+
 def test_shared_variables_are_part_of_what_was_reviewed() -> None:
     snapshot = live(two_services())
     other = replace(snapshot, shared_variables={"X": LiveVariable("X", "1")})
