@@ -73,6 +73,19 @@ class QueueSummary:
     oldest_queued_seconds: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """Jobs that ended in one hour, the present one being 0 hours ago, by the database's clock.
+
+    ``busy_seconds`` is the time they ran, all workers together; ``late`` how many waited longer than was asked for.
+    """
+
+    hours_ago: int
+    jobs: int
+    busy_seconds: float
+    late: int
+
+
 def enqueue(
     db: Database,
     job_name: str,
@@ -226,6 +239,15 @@ def summary(db: Database) -> QueueSummary:
         cancelled=count.get("CANCELLED", 0),
         oldest_queued_seconds=None if oldest is None else max(0.0, float(oldest)),
     )
+
+
+def by_hour(db: Database, *, seconds: int, patience_seconds: float) -> list[Hour]:
+    """How jobs went in the last `seconds`, the latest hour first; an hour without a job has no entry."""
+    rows = db.fetch("jobs.by_hour", seconds=seconds, patience_ms=round(patience_seconds * 1000))
+    return [
+        Hour(int(row["hoursAgo"]), int(row["jobs"]), max(0.0, float(row["busySeconds"])), int(row["late"]))
+        for row in rows
+    ]
 
 
 def waiting_without_handler(db: Database, known: Sequence[str]) -> dict[str, int]:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from runtime import jobs
-from runtime.db import Database, DatabaseError, Duplicate
+from runtime.db import Database, DatabaseError, Duplicate, instant, stamp
+from runtime.identity import new_id
 from runtime.jobs import NewJob
 from runtime.queue import Outcome, Queue
 
@@ -188,3 +191,31 @@ def test_recent_jobs_come_latest_first_and_by_status(db: Database) -> None:
 def test_a_job_nobody_here_can_run_is_named(db: Database) -> None:
     jobs.enqueue_many(db, [NewJob("mail"), NewJob("new-thing"), NewJob("new-thing")])
     assert jobs.waiting_without_handler(db, ["mail"]) == {"new-thing": 2}
+
+
+def ended(db: Database, *, ago_seconds: int, ran_seconds: int, waited_seconds: int, status: str = "COMPLETED") -> None:
+    """A job that ended so long ago, by the clock of the database."""
+    now = instant(db.fetch("server.now")[0]["now"])
+    assert now is not None
+    end = now - timedelta(seconds=ago_seconds)
+    start = end - timedelta(seconds=ran_seconds)
+    ready, first = start - timedelta(seconds=waited_seconds), start - timedelta(days=1)
+    moments = ", ".join(f"'{stamp(moment)}'" for moment in (ready, first, start, end))
+    columns = "id, jobName, status, runAt, queuedAt, startedAt, finishedAt"
+    db.change(f"INSERT INTO JobRun ({columns}) VALUES ('{new_id()}', 'mail', '{status}', {moments})", {})
+
+
+def test_what_ended_is_counted_by_the_hour_with_its_work_and_its_waits(db: Database) -> None:
+    ended(db, ago_seconds=60, ran_seconds=30, waited_seconds=5)
+    ended(db, ago_seconds=120, ran_seconds=10, waited_seconds=90, status="FAILED")
+    ended(db, ago_seconds=5 * 3600 + 60, ran_seconds=2, waited_seconds=0)
+    ended(db, ago_seconds=10 * 86_400, ran_seconds=2, waited_seconds=0)
+    jobs.enqueue(db, "mail")
+    now, before = jobs.by_hour(db, seconds=7 * 86_400, patience_seconds=60)
+    assert (now.hours_ago, now.jobs, now.late) == (0, 2, 1)
+    assert now.busy_seconds == pytest.approx(40, abs=0.1)
+    assert (before.hours_ago, before.jobs, before.late) == (5, 1, 0)
+
+
+def test_of_an_empty_table_no_hour_is_told(db: Database) -> None:
+    assert jobs.by_hour(db, seconds=86_400, patience_seconds=60) == []

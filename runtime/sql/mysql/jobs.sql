@@ -114,6 +114,17 @@ SELECT s.status, s.jobs,
                   FROM JobRun WHERE status = 'QUEUED') END AS oldestSeconds
 FROM (SELECT status, COUNT(*) AS jobs FROM JobRun GROUP BY status) AS s;
 
+-- :name by_hour
+-- For a person who asks, never for a loop: it reads every finished job of the period. A job's wait counts from runAt, so
+-- that a retry does not carry the wait of its first attempt.
+SELECT FLOOR(TIMESTAMPDIFF(SECOND, finishedAt, UTC_TIMESTAMP(3)) / 3600) AS hoursAgo, COUNT(*) AS jobs,
+       SUM(TIMESTAMPDIFF(MICROSECOND, startedAt, finishedAt)) / 1000000 AS busySeconds,
+       SUM(TIMESTAMPDIFF(MICROSECOND, runAt, startedAt) > :patience_ms * 1000) AS late
+FROM JobRun
+WHERE status IN ('COMPLETED', 'FAILED') AND startedAt IS NOT NULL
+  AND finishedAt > UTC_TIMESTAMP(3) - INTERVAL :seconds SECOND
+GROUP BY hoursAgo ORDER BY hoursAgo;
+
 -- :name waiting_names
 SELECT jobName, COUNT(*) AS jobs FROM JobRun
 WHERE status = 'QUEUED' AND runAt <= UTC_TIMESTAMP(3)

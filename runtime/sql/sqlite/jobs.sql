@@ -101,6 +101,17 @@ SELECT s.status, s.jobs,
                   FROM JobRun WHERE status = 'QUEUED') END AS oldestSeconds
 FROM (SELECT status, COUNT(*) AS jobs FROM JobRun GROUP BY status) AS s;
 
+-- :name by_hour
+-- For a person who asks, never for a loop: it reads every finished job of the period. A job's wait counts from runAt, so
+-- that a retry does not carry the wait of its first attempt.
+SELECT CAST((julianday('now') - julianday(finishedAt)) * 24 AS INTEGER) AS hoursAgo, COUNT(*) AS jobs,
+       SUM(julianday(finishedAt) - julianday(startedAt)) * 86400.0 AS busySeconds,
+       SUM((julianday(startedAt) - julianday(runAt)) * 86400000.0 > :patience_ms) AS late
+FROM JobRun
+WHERE status IN ('COMPLETED', 'FAILED') AND startedAt IS NOT NULL
+  AND julianday(finishedAt) > julianday('now') - :seconds / 86400.0
+GROUP BY hoursAgo ORDER BY hoursAgo;
+
 -- :name waiting_names
 SELECT jobName, COUNT(*) AS jobs FROM JobRun
 WHERE status = 'QUEUED' AND runAt <= {now}
