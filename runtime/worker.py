@@ -166,10 +166,10 @@ class Worker:
         self._pending += [Outcome(claim, "released") for claim in self._slots.take_back()]
         for running in self._slots.running():
             running.interrupt("lost")
-        self._declared_dead = False
         if not self.stop.requested:
             self.identity = Identity.of(JOB_WORKER, self.settings)
             heartbeats.register(self._db, self.identity)
+        self._declared_dead = False  # last: until we are registered, nothing may be claimed
 
     # --- one turn -----------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runtime import jobs, lease
-from runtime.db import connect
+from runtime.db import Database, connect
 from runtime.migrations import migrate, pending
 from tests.mysql.fixtures import SERVERS, the_server
 from tests.mysql.server import empty_database
@@ -20,6 +20,18 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     else:
         with empty_database(the_server(request.param)) as url:
             yield url
+
+
+def test_every_table_and_column_is_explained(db: Database) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "runtime.md").read_text(encoding="utf-8")
+    for table in ("JobRun", "JobSchedule", "WorkerInstance", "JobLog", "SchedulerLease", "RuntimeMigration"):
+        if db.dialect == "sqlite":
+            rows = db.rows(f"SELECT name FROM pragma_table_info('{table}')", {})
+        else:
+            rows = [{"name": row["Field"]} for row in db.rows(f"SHOW COLUMNS FROM {table}", {})]
+        [section] = [part for part in page.split("\n### ") if table in part.partition("\n")[0]]
+        assert rows
+        assert [row["name"] for row in rows if f"`{row['name']}`" not in section] == [], table
 
 
 def test_tables_are_created_once(empty_url: str) -> None:
