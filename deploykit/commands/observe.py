@@ -112,6 +112,10 @@ class JobTables:
             problems=tuple(problems),
         )
 
+    def by_hour(self, hours: float, patience_seconds: float) -> list[jobs.Hour]:
+        """How jobs went in the last ``hours``. Raises `DatabaseError`."""
+        return jobs.by_hour(self._db, seconds=round(hours * 3600), patience_seconds=patience_seconds)
+
     def close(self) -> None:
         self._db.close()
 

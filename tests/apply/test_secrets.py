@@ -96,6 +96,7 @@ COMMANDS = {
     "render": ("render", "shop", "--out", "rendered"),
     "map": ("map", "shop"),
     "pull": ("pull", "--name", "as-found", "--force"),
+    "advise": ("advise", "shop"),
     "pull to stdout": ("pull", "--out", "-"),
 }
 
