@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from deploykit.planning import unmanaged
-from deploykit.planning.diff import DEFAULTS, diff
+from deploykit.planning.diff import DEFAULTS, custom_domains, diff
 from deploykit.planning.graph import MYSQL_IMAGE
 from deploykit.planning.plan import on_paper
 from deploykit.planning.roles import Inferred, database_engine, infer
@@ -295,10 +295,9 @@ class _Pulling:
         return {key: value for key, value in volume.items() if value is not None}
 
     def _domains(self) -> list[Any]:
-        domains = (self.live.config.get("networking") or {}).get("customDomains") or {}
         return [
             {"domain": domain, "port": port} if port not in (None, _DEFAULT_PORT) else domain
-            for domain, port in ((domain, (entry or {}).get("port")) for domain, entry in domains.items())
+            for domain, port in custom_domains(self.live).items()
         ]
 
     def _written(self, variable: LiveVariable) -> bool:

@@ -46,6 +46,7 @@ WHY = {
     "deploy.ipv6EgressEnabled": f"whether it reaches IPv6 addresses; {_STAYS}",
     "deploy.runtime": "Railway's own choice; Railway keeps it",
     "deploy.useLegacyStacker": "Railway's own choice; Railway keeps it",
+    "networking.customDomains": f"a setting of its domain; {_STAYS}",
     "networking.serviceDomains": f"a domain that Railway gave; {_STAYS}",
     "networking.tcpProxies": f"a port that is open to the world; {_STAYS}",
     "networking.privateNetworkEndpoint": f"its name on the private network; {_STAYS}",
@@ -151,6 +152,8 @@ def _settings(config: Mapping[str, Any], origin: bool) -> Iterator[tuple[str, An
                     yield from _leaves({key: value}, f"{section}.")
             if section == "deploy":
                 yield from _beside_what_is_mapped(content)
+            if section == "networking":
+                yield from _beside_ports(content.get("customDomains") or {})
 
 
 def _beside_what_is_mapped(deploy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -166,6 +169,12 @@ def _beside_what_is_mapped(deploy: Mapping[str, Any]) -> Iterator[tuple[str, Any
     others = {key: value for key, value in containers.items() if key not in MANAGED_LIMITS}
     yield from _leaves(others, "deploy.limitOverride.containers.")
     yield from _leaves({key: value for key, value in limits.items() if key != "containers"}, "deploy.limitOverride.")
+
+
+def _beside_ports(domains: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for domain, entry in domains.items():
+        rest = {key: value for key, value in (entry or {}).items() if key != "port"}
+        yield from _leaves(rest, f"networking.customDomains.{domain}.")
 
 
 def _mounts(mounts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
