@@ -85,6 +85,7 @@ def on_paper(now: Observation, target: Target) -> tuple[list[Step], list[str], s
     steps: list[Step] = []
     hazards: list[str] = []
     open_daemons = _schedulers(now)
+    waited = False
     for _ in range(MOST_STEPS):
         if len(open_daemons) > 1 and len(_schedulers(now)) <= 1:
             hazards.append(
@@ -106,10 +107,11 @@ def on_paper(now: Observation, target: Target) -> tuple[list[Step], list[str], s
             else:
                 # Something is on its way already: the plan begins with waiting for it.
                 steps.append(Step(1, "wait", decision.service, decision.why, _gate(decision)))
-            now = settled
+            now, waited = settled, True
             continue
-        if isinstance(decision, Adjust) and steps:
+        if isinstance(decision, Adjust) and steps and not waited:
             steps[-1] = replace(steps[-1], gate=AT_ONCE)
+        waited = False
         steps.extend(_steps(decision, len(steps) + 1))
         now = _imagine(now, target, decision)
     return steps, hazards, "the plan does not come to an end; report this"
@@ -220,7 +222,7 @@ def standing_hazards(profile: Profile, live: Snapshot, now: Observation) -> list
                 f"{service.name} has no guard: Railway's own redeploys overlap old and new copies, and nothing that "
                 "deploykit does can close that; use guard: lease or a volume"
             )
-        if service.autodeploy == "on_push":
+        if service.autodeploy == "on_push" and service.source and service.source.repo:
             hazards.append(
                 f"{service.name} deploys on every push, outside deploykit's order: set autodeploy: after_ci or off"
             )
