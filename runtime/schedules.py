@@ -359,7 +359,7 @@ def _fire(db: Database, leadership: Leadership, schedule: Schedule, decision: De
     """
     if not lease.holds(db, leadership):
         raise StaleLeadership
-    if not db.fetch("schedules.free", id=schedule.id):
+    if not db.fetch("schedules.free", id=schedule.id) and db.fetch("schedules.there", id=schedule.id):
         raise HeldSchedule  # at once: as long as we wait, nobody can renew the lease
     assert schedule.next_run_at is not None
     latest = max((*decision.run, *decision.missed))

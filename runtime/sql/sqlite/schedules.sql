@@ -31,6 +31,9 @@ UPDATE JobSchedule SET nextRunAt = :next WHERE id = :id AND enabled = true AND n
 -- :name free
 SELECT id FROM JobSchedule WHERE id = :id;
 
+-- :name there
+SELECT id FROM JobSchedule WHERE id = :id;
+
 -- :name advance
 -- The watermark lastDueAt outlives the retention of JobRun, so a due time can never come back.
 UPDATE JobSchedule SET lastDueAt = :due, nextRunAt = :next,
