@@ -354,10 +354,8 @@ def _why_absent(case: Case, service: Service, live: LiveService, rows: Sequence[
     if deployment is None:
         return _no_deployment(case, service, live)
     said = _last_words(case, deployment)
-    command = (deployment.settings or {}).get("startCommand")
-    if command and service.start and command != service.start:
-        because = f"it was deployed with the start command {command!r}; the profile says {service.start!r}"
-        return Diagnosis("wrong-command", Rank.SETTING, f"{name} runs something else", because, _apply(case), name)
+    if _runs_something_else(service, deployment):
+        return _wrong_command(case, service, deployment)
     if deployment.status == "SLEEPING":
         because = "serverless is on: without outbound traffic Railway put it to sleep, and nothing wakes it"
         cure: tuple[str, ...] = (f"set sleep: false for {name}", *_apply(case))
@@ -396,6 +394,18 @@ def _why_absent(case: Case, service: Service, live: LiveService, rows: Sequence[
     return Diagnosis("wrong-database", Rank.PROCESS, f"{name} uses another database", because, cure, name)
 
 
+def _runs_something_else(service: Service, deployment: LiveDeployment) -> bool:
+    command = (deployment.settings or {}).get("startCommand")
+    return bool(command and service.start and command != service.start)
+
+
+def _wrong_command(case: Case, service: Service, deployment: LiveDeployment) -> Diagnosis:
+    command = (deployment.settings or {}).get("startCommand")
+    because = f"it was deployed with the start command {command!r}; the profile says {service.start!r}"
+    cause = f"{service.name} runs something else"
+    return Diagnosis("wrong-command", Rank.SETTING, cause, because, _apply(case), service.name)
+
+
 def _ended(case: Case, service: Service, deployment: LiveDeployment, said: str) -> Diagnosis:
     """An exit with status 0 under SUCCESS: Railway starts it again only under ALWAYS (Railway docs: restart policy)."""
     because = f"Railway says {deployment.status}, and its process ended with status 0{said}"
@@ -421,6 +431,8 @@ def _no_deployment(case: Case, service: Service, live: LiveService) -> Diagnosis
         cure: tuple[str, ...] = (f"deploykit verify {case.profile.name} --wait 10m",)
         because = f"its first deployment is {latest.status}"
         return Diagnosis("starting", Rank.PROCESS, f"{service.name} is starting", because, cure, service.name)
+    if latest is not None and latest.status == "CRASHED" and _runs_something_else(service, latest):
+        return _wrong_command(case, service, latest)
     if latest is not None and latest.status == "CRASHED":
         because = f"its latest deployment is CRASHED{_last_words(case, latest)}"
         logs = f"railway logs --service {service.name}"

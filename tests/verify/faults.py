@@ -276,6 +276,16 @@ def crash_wait(service: str, inject: Inject) -> Inject:
     return injected
 
 
+def crashed_for_good(service: str, **settings: object) -> Inject:
+    """Settings under which a process ends with an error, and nothing starts it again: what is seen is no moment's."""
+
+    def inject(stack: Stack) -> None:
+        setting(service, restartPolicyType="NEVER", **settings)(stack)
+        stack.until(lambda: str(stack.deployments(service)[0]["status"]) == "CRASHED")
+
+    return inject
+
+
 D, W = "schedule_daemon", "job_worker"
 MISSING_DAEMON = ((D, "missing"),)
 SILENT_DAEMON = ((D, "silent"),)
@@ -318,8 +328,8 @@ FAULTS = (
           SILENT_DAEMON),
     Fault("another start command", setting("schedule-daemon", startCommand="exec sleep 1000"), "wrong-command",
           SILENT_DAEMON),
-    Fault("start command that ends", crash_wait("schedule-daemon", setting("schedule-daemon", startCommand="exit 1")),
-          "wrong-command", MISSING_DAEMON),
+    Fault("start command that ends", crashed_for_good("schedule-daemon", startCommand="exit 1"), "wrong-command",
+          MISSING_DAEMON),
     Fault("edits staged in the dashboard",
           railway("dashboard-edit", service="web-server", variable="SCHEDULE_DAEMON_ENABLED", value="true",
                   staged=True),

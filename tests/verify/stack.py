@@ -120,7 +120,11 @@ class Stack:
         known = {one["id"] for one in self.deployments(name)}
         begin()
         self.until(lambda: any(one["id"] not in known for one in self.deployments(name)))
-        self.until(lambda: not any(one["status"] in _RESTLESS for one in self.deployments(name)))
+        self.until(lambda: self.settled(name))
+
+    def settled(self, name: str) -> bool:
+        """Whether no deployment of the service is on its way in or out."""
+        return not any(one["status"] in _RESTLESS for one in self.deployments(name))
 
     def ill(self, name: str) -> bool:
         """Whether the newest deployment crashed or its process is being started again and again."""
@@ -344,6 +348,8 @@ def running(profile: Profile, folder: Path, *, database: str = "sqlite", leading
             for service in profile.services.values():
                 variables = {k: v for k, v in service.env.items() if isinstance(v, str)}
                 stack.create(service.name, variables, deploy_settings(service))
+            # A process beats before its deployment is active, and a fault aimed at an active one would meet none.
+            stack.until(lambda: all(stack.settled(service.name) for service in profile.services.values()))
             if leading:
                 stack.until(lambda: stack.beating("schedule_daemon", len(profile.daemons)))
             stack.until(lambda: stack.beating("job_worker", profile.expected_workers))

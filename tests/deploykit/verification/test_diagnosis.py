@@ -80,6 +80,12 @@ def wrong_command(world: World) -> None:
     world.replace_deployments("schedule-daemon", other)
 
 
+def wrong_command_that_crashed(world: World) -> None:
+    wrong_command(world)
+    gone = deployment("day", "schedule-daemon", status="CRASHED", instances=(), settings={"startCommand": "exit 1"})
+    world.replace_deployments("schedule-daemon", gone, active_ids=())
+
+
 def other_environment(world: World) -> None:
     world.alive["pr"] = beat("p", "schedule_daemon", "pr-1", service="schedule-daemon")
     world.extra["elsewhere"] = {"pr-1": "pr-42"}
@@ -148,6 +154,7 @@ FIRST: dict[str, tuple[Callable[[World], None], str, str]] = {
     "ended with status 0": (faults.completed, "ended-by-itself", "restart: {policy: always}"),
     "asleep": (faults.sleeping, "asleep", "sleep: false"),
     "wrong command": (wrong_command, "wrong-command", "deploykit apply"),
+    "wrong command that crashed": (wrong_command_that_crashed, "wrong-command", "deploykit apply"),
     "failed deploy": (faults.failed_after, "deploy-failed", "railway logs --deployment new"),
     "removed": (removed, "not-deployed", "railway redeploy --service schedule-daemon"),
     "flag never deployed": (faults.flag_never_deployed, "never-deployed", "deploykit apply"),
