@@ -145,7 +145,10 @@ def test_no_failure_of_railway_brings_a_secret_out(shop: tuple[Cli, Sandbox], fa
 
 def test_what_an_application_says_before_it_dies_is_told_without_its_secrets(shop: tuple[Cli, Sandbox]) -> None:
     cli, sandbox = shop
-    talkative = PROFILE.replace(START["web"], "echo $JWT_SECRET $PAYMENT_KEY; exit 1").replace("shop", "talkative", 1)
+    talkative = PROFILE.replace(START["web"], "echo $JWT_SECRET $PAYMENT_KEY; exit 1")
+    talkative = talkative.replace("draining_seconds", "healthcheck: /health\n    draining_seconds").replace(
+        "shop", "talkative", 1
+    )
     talkative = talkative.replace("JWT_SECRET: !secret", "JWT_SECRET: !secret\n      PAYMENT_KEY: !secret")
     edit(sandbox, PAYMENT_KEY=LIVE)
     path = cli.folder / "profiles" / "talkative.yaml"
