@@ -488,7 +488,8 @@ def _jobs(case: Case) -> Iterator[Diagnosis]:
     elif workers and "queue" in _failed_checks(case):
         because = f"{queue.queued} jobs are queued, the oldest for {oldest or 0:.0f} s, and {len(workers)} workers live"
         cure = (
-            "raise JOB_WORKER_CONCURRENCY or the worker's replicas in the profile, or lower its poll interval",
+            f"deploykit advise {case.profile.name}: whether a larger profile fits, and why",
+            "or raise JOB_WORKER_CONCURRENCY or the worker's replicas in the profile, or lower its poll interval",
             *_apply(case),
         )
         yield Diagnosis("backlog", Rank.QUEUE, "more jobs come than are done", because, cure)
