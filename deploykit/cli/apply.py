@@ -74,8 +74,6 @@ def command(
         _check_destructive(changes, allow_destructive)
         if changes or review["steps"]:
             _confirm(context, changes, yes=yes, names=named, allowed=allow_destructive)
-        if saved and plan_path:
-            mark_used(plan_path, saved)
         place = Place(railway.project_id, railway.environment_id)
         attempt = Attempt(context.project_dir, loaded, profiles.find(context.project_dir, name), place, review)
         with interruptible() as asked:
@@ -98,7 +96,9 @@ def command(
                 patience_seconds=patience,
             )
     attempt.reached()
-    _tell(context, result)
+    if saved and plan_path:
+        mark_used(plan_path, saved)
+    _tell(context, result, database_named=bool(database_url))
 
 
 def _plan_path(context: Context, what: str | None) -> Path | None:
@@ -165,7 +165,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _tell(context: Context, result: ApplyResult) -> None:
+def _tell(context: Context, result: ApplyResult, *, database_named: bool) -> None:
     if context.json:
         context.result_json(
             {
@@ -187,5 +187,6 @@ def _tell(context: Context, result: ApplyResult) -> None:
             seconds=result.seconds,
             requests=result.api_requests,
             heartbeats_read=result.heartbeats_read,
+            database_named=database_named,
         )
     )

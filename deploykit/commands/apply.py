@@ -10,7 +10,14 @@ from urllib.parse import urlsplit
 
 import runtime.db
 from deploykit.commands.plan import Report, check_environment, found_changes
-from deploykit.errors import ConfigurationError, DeploykitError, PartialApplyError, StalePlanError, UnreachableError
+from deploykit.errors import (
+    ConfigurationError,
+    DeploykitError,
+    PartialApplyError,
+    RateLimitedError,
+    StalePlanError,
+    UnreachableError,
+)
 from deploykit.planning import plan as paper
 from deploykit.planning.change import Change, change_set
 from deploykit.planning.decide import Adjust, Blocked, Configure, Decision, Delete, Deploy, Done, Stop, Wait, decide
@@ -21,7 +28,7 @@ from deploykit.planning.view import lags, observation, target
 from deploykit.profile.schema import Profile
 from deploykit.railway import execute, snapshot as reading
 from deploykit.railway.answers import BusyError, OutcomeUnknownError, RefusedError, mask
-from deploykit.railway.client import Railway
+from deploykit.railway.client import LONGEST_PAUSE_SECONDS, Railway
 from runtime import heartbeats
 from runtime.db import DatabaseError, SchemaError
 
@@ -264,8 +271,11 @@ def _act(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) -
     run.report(words)
     try:
         _send(run, decision, live, changes)
-    except (OutcomeUnknownError, StalePlanError, RefusedError) as error:
+    except (OutcomeUnknownError, StalePlanError, RefusedError, RateLimitedError) as error:
         if isinstance(error, RefusedError) and not isinstance(error, BusyError) and not _first_refusal(run, decision):
+            raise
+        pause = error.retry_after_seconds if isinstance(error, RateLimitedError) else None
+        if pause is not None and pause > LONGEST_PAUSE_SECONDS:
             raise
         # Whether it happened is seen at the next look; what moved is judged there too.
         run.retries += 1
@@ -273,7 +283,7 @@ def _act(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) -
             raise
         run.report(f"{error.message}; looking again")
         run.previewed = None
-        run.sleep(min(5.0, 0.2 * 2**run.retries))
+        run.sleep(min(5.0, 0.2 * 2**run.retries) if pause is None else pause)
         if isinstance(error, OutcomeUnknownError):
             run.actions.append(f"{words} (answer lost)")
         return

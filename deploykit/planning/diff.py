@@ -265,7 +265,8 @@ def _source(node: dict[str, Any], known: LiveService) -> Iterator[Change]:
 def _deploy(node: dict[str, Any], known: LiveService) -> Iterator[Change]:
     before: dict[str, Any] = dict(known.config.get("deploy") or {})
     wanted: dict[str, Any] = dict(node.get("deploy", {}))
-    have, want = _comparable(before), _comparable(wanted)
+    placed = bool(wanted.get("multiRegionConfig"))
+    have, want = _comparable(before, placed), _comparable(wanted, placed)
     changed = [key for key in DEFAULTS if have[key] != want[key]]
     if not changed:
         return
@@ -273,14 +274,19 @@ def _deploy(node: dict[str, Any], known: LiveService) -> Iterator[Change]:
     after = {**kept, **{key: wanted.get(key, DEFAULTS[key]) for key in changed}}
     if "multiRegionConfig" in changed or "numReplicas" in changed:
         after.pop("numReplicas", None)
-        after["multiRegionConfig"] = _regions(before, wanted)
+        regions = _regions(before, wanted)
+        # Railway itself puts a number under a region; where none is stored yet, the number is all there is to say.
+        after |= {"multiRegionConfig": regions} if regions else {"numReplicas": wanted.get("numReplicas", 1)}
     if "limitOverride" in changed:
         after["limitOverride"] = _limits(before, wanted)
     yield _field(node, "deploy", before, after, changed)
 
 
-def _comparable(deploy: Mapping[str, Any]) -> dict[str, Any]:
-    """Deploy settings with defaults filled in; replicas as one total unless regions are spread."""
+def _comparable(deploy: Mapping[str, Any], placed: bool) -> dict[str, Any]:
+    """Deploy settings with defaults filled in; replicas as one total, unless they are spread or ``placed`` by region.
+
+    Where a profile gives a mere number, the region that a service has is not the profile's business.
+    """
     result = {key: deploy.get(key, default) for key, default in DEFAULTS.items()}
     result = {key: DEFAULTS[key] if value in (None, "") else value for key, value in result.items()}
     command = result["preDeployCommand"]
@@ -292,10 +298,9 @@ def _comparable(deploy: Mapping[str, Any]) -> dict[str, Any]:
         for region, entry in (deploy.get("multiRegionConfig") or {}).items()
         if entry and entry.get("numReplicas")
     }
-    if len(regions) > 1:
+    if placed or len(regions) > 1:
         result["multiRegionConfig"], result["numReplicas"] = regions, 1
     else:
-        # The region of a single-region service is not the profile's business unless it names several.
         result["multiRegionConfig"] = None
         result["numReplicas"] = next(iter(regions.values()), result["numReplicas"])
     return result

@@ -42,9 +42,9 @@ class Seen:
     """A service as it is. ``daemon`` and ``worker`` are its *configuration*: what a redeploy would start.
 
     ``matches`` says that the configuration equals the target's. ``managed`` is False for a service the profile does
-    not know. ``exclusive`` says that a volume is mounted: Railway itself ends the old copy before it starts a new one.
-    ``loose`` are the kinds of its changes that no change set carries. ``sealed`` says that the daemon's flag is sealed:
-    with which value its processes were started, nobody can tell.
+    not know. ``exclusive`` says that a volume is mounted and stays: Railway itself ends the old copy before it
+    starts a new one. ``loose`` are the kinds of its changes that no change set carries. ``sealed`` says that the
+    daemon's flag is sealed: with which value its processes were started, nobody can tell.
     """
 
     name: str

@@ -72,9 +72,11 @@ def observation(
     volumes = {volume_name(service): name for name, service in profile.services.items()}
     changed = {volumes.get(name, name) for name in changed}
     databases = {one.name for one in target(profile).services if one.is_database}
+    names = {volume.id: volume.name for volume in live.volumes}
     seen = tuple(
         replace(
             _seen(profile, _unmasked(profile, one, changes), one.name not in changed, databases, one.name in stalled),
+            exclusive=_keeps_volume(profile, one, names),
             loose=frozenset(change.kind for change in changes if change.own and change.service == one.name),
         )
         for one in live.services
@@ -91,7 +93,6 @@ def _seen(profile: Profile, live: LiveService, matches: bool, databases: set[str
         daemon=not is_database and configured_daemon(profile, live),
         worker=not is_database and configured_worker(profile, live),
         matches=matches or is_database,
-        exclusive=any((live.config.get("volumeMounts") or {}).values()),
         sealed=service is not None and service.is_app and _is_sealed(live, DAEMON_FLAG),
         deployments=tuple(
             replace(deployed, current=False) if stalled and lags(live, one) else deployed
@@ -99,6 +100,15 @@ def _seen(profile: Profile, live: LiveService, matches: bool, databases: set[str
             if (deployed := _deployed(profile, live, one, is_database)) is not None
         ),
     )
+
+
+def _keeps_volume(profile: Profile, live: LiveService, names: Mapping[str, str]) -> bool:
+    """Whether a new copy mounts the volume that the old one has: only then does Railway end the old one first."""
+    service = profile.services.get(live.name)
+    if service is None or service.volume is None:
+        return False
+    mounted = {names.get(key, key) for key, entry in (live.config.get("volumeMounts") or {}).items() if entry}
+    return volume_name(service) in mounted
 
 
 def _unmasked(profile: Profile, live: LiveService, changes: Iterable[Change]) -> LiveService:

@@ -63,11 +63,13 @@ def read(
     """The ``data`` of an answer. Raises the error it stands for; ``secrets`` are masked in every message."""
     where = f"{endpoint} ({operation})"
     if status == 429:
+        pause = retry_after_seconds(headers.get("retry-after"))
+        wait = "wait" if pause is None else f"wait {pause:.0f} s"
         raise RateLimitedError(
             "Railway limits the rate of requests",
             where=where,
-            hint="wait and run the same command again; Hobby allows 1,000 requests an hour",
-            retry_after_seconds=retry_after_seconds(headers.get("retry-after")),
+            hint=f"{wait} and run the same command again; Hobby allows 1,000 requests an hour",
+            retry_after_seconds=pause,
         )
     if status >= 500:
         raise UnreachableError(f"Railway answers {status}", where=where, hint="Railway has trouble: try again later")

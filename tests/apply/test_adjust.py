@@ -70,6 +70,24 @@ def test_a_domain_is_added_to_a_service_that_exists_without_a_deployment(stage: 
     assert len([one for one in stage.sandbox.timeline() if one["event"] == "start"]) == starts
 
 
+def test_a_volume_that_is_taken_away_no_longer_keeps_two_daemons_apart(stage: Stage) -> None:
+    guarded = with_service(bundled("pre-launch"), "schedule-daemon", volume={"mount": "/data"}, guard="volume")
+    stage.apply(guarded)
+    assert stage.plan(guarded).plan.empty
+    stage.apply(bundled("pre-launch"))
+    assert stage.plan(bundled("pre-launch")).plan.empty
+    assert max(len(alive) for alive in stage.daemons()) == 1
+
+
+def test_the_only_region_of_a_service_can_be_another_one(stage: Stage) -> None:
+    there = with_service(bundled("pre-launch"), "schedule-daemon", replicas={"europe-west4-drams3a": 1})
+    stage.apply(there)
+    assert stage.plan(there).plan.empty
+    daemon = next(one for one in stage.plan(there).live.services if one.name == "schedule-daemon")
+    assert daemon.config["deploy"]["multiRegionConfig"] == {"europe-west4-drams3a": {"numReplicas": 1}}
+    assert max(len(alive) for alive in stage.daemons()) == 1
+
+
 def test_a_domain_that_somebody_has_is_an_error_that_names_what_was_done(stage: Stage) -> None:
     stage.apply(with_web(bundled("pre-launch"), domains=["taken.example.com"]))
     other = with_service(bundled("pre-launch"), "schedule-daemon", domains=["taken.example.com"])
@@ -94,6 +112,18 @@ def test_what_moved_since_the_review_is_told_with_its_author(stage: Stage) -> No
     stage.sandbox.fault("dashboard-edit", service="web-server", variable="EXTRA", value="1")
     with pytest.raises(StalePlanError, match=r"web-server \(changed by Sandbox at \d\d:\d\d:\d\d UTC"):
         stage.apply(bundled("pre-launch"), planned=planned)
+
+
+def test_a_commit_that_is_throttled_for_a_moment_is_waited_for_not_given_up(stage: Stage) -> None:
+    stage.apply(bundled("pre-launch"))
+    stage.sandbox.fault("rate-limited", field="environmentApplyChangeSet", retry_after_seconds=0.1)
+    stage.apply(bundled("100-users"))
+    stage.sandbox.fault("rate-limited", field="environmentApplyChangeSet", retry_after_seconds=600)
+    with pytest.raises(DeploykitError) as stopped:
+        stage.apply(bundled("pre-launch"))
+    assert "wait 600 s" in (stopped.value.hint or "")
+    stage.apply(bundled("pre-launch"))
+    assert stage.plan(bundled("pre-launch")).plan.empty
 
 
 @pytest.mark.parametrize("fault", ["timeout-before-effect", "timeout-after-effect", "server-error", "duplicate"])

@@ -78,9 +78,13 @@ def obey_permissions() -> None:
         ctypes.CDLL(None).prctl(drop_from_bounding_set, cap_dac_override, 0, 0, 0)
 
 
-def test_an_interrupted_apply_ends_with_130_or_7_and_can_be_resumed(railway: Running) -> None:
+@pytest.mark.parametrize("what", [["pre-launch"], []], ids=["profile", "saved plan"])
+def test_an_interrupted_apply_ends_with_130_or_7_and_the_same_command_resumes(
+    railway: Running, what: list[str]
+) -> None:
+    assert railway("plan", "pre-launch").status == 0
     process = subprocess.Popen(
-        [sys.executable, "-m", "deploykit", "apply", "pre-launch", "--yes"],
+        [sys.executable, "-m", "deploykit", "apply", *what, "--yes"],
         cwd=railway.folder,
         env=railway.environment(),
         stdout=subprocess.PIPE,
@@ -88,14 +92,17 @@ def test_an_interrupted_apply_ends_with_130_or_7_and_can_be_resumed(railway: Run
         text=True,
     )
     assert process.stderr is not None
-    first = process.stderr.readline()
-    assert first
+    first = ""
+    while "configure" not in first:  # something was begun
+        line = process.stderr.readline()
+        assert line, first
+        first += line
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode in (130, 7), err
     assert "Traceback" not in first + err + out
 
-    again = railway("apply", "pre-launch", "--yes")
+    again = railway("apply", *what, "--yes")
     assert again.status == 0, again.err
     assert railway("plan", "pre-launch", "--detailed-exitcode").status == 0
 

@@ -182,6 +182,24 @@ def test_a_region_that_is_left_is_named_with_null() -> None:
     }
 
 
+def test_a_region_that_is_named_counts_also_when_it_is_the_only_one() -> None:
+    wanted = profile(web={"replicas": {"europe-west4-drams3a": 1}})
+    (change,) = diff(wanted, live(profile(web={})))
+    assert change.wire["after"]["multiRegionConfig"] == {"us-west2": None, "europe-west4-drams3a": {"numReplicas": 1}}
+    assert diff(wanted, live(wanted)) == []
+    assert diff(profile(web={}), live(wanted)) == []
+
+
+def test_a_number_of_replicas_is_said_also_where_no_region_is_stored() -> None:
+    snapshot = live(profile(web={}))
+    web = service(snapshot, "web")
+    bare = {key: value for key, value in web.config["deploy"].items() if key != "multiRegionConfig"}
+    (change,) = diff(
+        profile(web={"replicas": 3}), with_service(snapshot, replace(web, config={**web.config, "deploy": bare}))
+    )
+    assert change.wire["after"]["numReplicas"] == 3
+
+
 @pytest.mark.parametrize(("now", "destructive"), [(512, False), (2048, True)])
 def test_a_volume_grows_freely_and_shrinks_only_on_purpose(now: int, destructive: bool) -> None:
     wanted = profile(web={"volume": {"mount": "/data", "size_mb": 1024}})
