@@ -73,7 +73,7 @@ def command(
         changes = review["changes"]
         _check_destructive(changes, allow_destructive)
         if changes or review["steps"]:
-            _confirm(context, changes, yes=yes, names=named, allowed=allow_destructive)
+            _confirm(context, changes, yes=yes, names=named)
         place = Place(railway.project_id, railway.environment_id)
         attempt = Attempt(context.project_dir, loaded, profiles.find(context.project_dir, name), place, review)
         with interruptible() as asked:
@@ -127,16 +127,11 @@ def _check_destructive(changes: list[dict[str, Any]], allowed: bool) -> None:
         )
 
 
-def _confirm(
-    context: Context, changes: list[dict[str, Any]], *, yes: bool, names: tuple[str, ...], allowed: bool
-) -> None:
+def _confirm(context: Context, changes: list[dict[str, Any]], *, yes: bool, names: tuple[str, ...]) -> None:
     deleted = [
         change["summary"].removeprefix("delete service ") for change in changes if change["kind"] == "resource.delete"
     ]
-    untyped = [name for name in deleted if not (allowed and yes and name in names)]
-    for name in untyped:
-        context.confirm(f"This deletes {name}.", yes=False, typed=name)
-    if not untyped:
+    if not context.confirm_deletions(deleted, yes=yes, named=names):
         context.confirm("Apply this plan?", yes=yes)
 
 

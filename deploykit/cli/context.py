@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -66,19 +66,31 @@ class Context:
         if not self.quiet:
             click.echo(text, err=True)
 
-    def confirm(self, question: str, *, yes: bool, typed: str = "yes") -> None:
-        """Ask for ``typed`` in full. Raises UsageError without a terminal and ``yes``."""
+    def confirm(
+        self, question: str, *, yes: bool, typed: str = "yes", instead: str = "pass --yes after reading the plan"
+    ) -> None:
+        """Ask for ``typed`` in full. Raises UsageError without a terminal and ``yes``; ``instead`` is its hint."""
         if yes:
             return
         if not sys.stdin.isatty():
             raise UsageError(
-                "this would ask a question, and there is no terminal to answer it",
-                hint="pass --yes after reading the plan",
+                f"this would ask a question, and there is no terminal to answer it: {question}", hint=instead
             )
         click.echo(question, err=True)
         answer = click.prompt(f"Type '{typed}' to go on", err=True, default="", show_default=False)
         if answer.strip() != typed:
             raise click.Abort
+
+    def confirm_deletions(self, services: Iterable[str], *, yes: bool, named: Collection[str]) -> bool:
+        """Have the name typed of each service that is deleted, unless ``yes`` and it was ``named`` on the command line.
+
+        Whether anything was asked. Raises UsageError without a terminal.
+        """
+        untyped = [name for name in services if not (yes and name in named)]
+        for name in untyped:
+            instead = f"pass --yes --remove {name!r} after reading the plan"
+            self.confirm(f"This deletes {name}.", yes=False, typed=name, instead=instead)
+        return bool(untyped)
 
 
 _GLOBALS = (

@@ -20,6 +20,7 @@ from deploykit.verification.checks import Verdict
 @click.option("--kill", is_flag=True, help="End them, after confirmation, and prove that they are gone.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--allow-destructive", is_flag=True, help="Also delete services; --yes does not cover that.")
+@click.option("--remove", multiple=True, metavar="SERVICE", help="Name a service that --kill deletes; else typed.")
 @click.option("--starting", type=duration, default=60.0, help="How long a new deployment may need before it beats.")
 def command(
     context: Context,
@@ -28,6 +29,7 @@ def command(
     kill: bool,
     yes: bool,
     allow_destructive: bool,
+    remove: tuple[str, ...],
     starting: float,
 ) -> int:
     """List every process that should not be there, with its evidence; --kill ends each the right way for its class.
@@ -53,7 +55,8 @@ def command(
             raise UsageError(
                 "ending them deletes a service", hint="pass --allow-destructive after reading what is deleted"
             )
-        context.confirm("This ends what is listed above.", yes=yes, typed="kill")
+        if not context.confirm_deletions(found.deleted, yes=yes, named=remove):
+            context.confirm("This ends what is listed above.", yes=yes, typed="kill", instead="pass --yes")
         after = end(
             wish,
             railway,

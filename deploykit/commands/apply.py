@@ -239,11 +239,18 @@ def _failed(run: _Run, live: Snapshot) -> dict[str, str]:
         newest = service.deployments[0] if service and service.deployments else None
         if newest is None or newest.id in before:
             continue
+        if newest.stopped and _ends_by_itself(run.profile, name):
+            continue  # a run of its schedule came and went, well or badly, while we waited for others
         if newest.status in _DEAD:
             failed[name] = f"the new deployment of {name} is {newest.status}{_last_words(run, newest.id)}"
         elif newest.status == "SUCCESS" and newest.stopped:
             failed[name] = f"the process of {name} ended by itself with status 0: a service must keep running"
     return failed
+
+
+def _ends_by_itself(profile: Profile, name: str) -> bool:
+    service = profile.services.get(name)
+    return service is not None and service.cron is not None
 
 
 def _stalled(run: _Run, live: Snapshot) -> set[str]:

@@ -50,6 +50,12 @@ class Haunting:
         """Whether ending them needs something that cannot be undone."""
         return any(destructive(acts) for _, acts in self.plan)
 
+    @property
+    def deleted(self) -> tuple[str, ...]:
+        """The services that ending them deletes."""
+        acts = (act for _, acts in self.plan for act in acts)
+        return tuple(dict.fromkeys(act.service for act in acts if isinstance(act, DeleteService)))
+
 
 @dataclass(frozen=True, slots=True)
 class Exorcism:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from deploykit.errors import DeploykitError
+from deploykit.errors import DeploykitError, UsageError
 
 START_PATIENCE_SECONDS = 120.0
 STOP_PATIENCE_SECONDS = 30.0
@@ -290,7 +290,8 @@ def _request(method: str, url: str, token: str, body: dict[str, Any] | None) -> 
         except ValueError:
             problem = {"error": text[:200]}
         message = problem.get("error") or (problem.get("errors") or [{}])[0].get("message") or text[:200]
-        raise DeploykitError(str(message), where=url.split("?")[0], hint=problem.get("hint")) from None
+        kind = UsageError if error.code == 400 and "error" in problem else DeploykitError
+        raise kind(str(message), where=url.split("?")[0], hint=problem.get("hint")) from None
     except (OSError, ValueError) as error:
         raise DeploykitError(f"the sandbox does not answer: {error}", where=url.split("?")[0]) from None
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploykit.commands.apply import apply
 from deploykit.errors import AuthenticationError, DeploykitError, StalePlanError
-from deploykit.profile.schema import Profile
+from deploykit.profile.schema import Profile, Service
 from deploykit.railway.client import Railway
 from tests.apply.stage import Stage, bundled, staged
 
@@ -124,6 +127,34 @@ def test_a_commit_that_is_throttled_for_a_moment_is_waited_for_not_given_up(stag
     assert "wait 600 s" in (stopped.value.hint or "")
     stage.apply(bundled("pre-launch"))
     assert stage.plan(bundled("pre-launch")).plan.empty
+
+
+RUN_NOW = "mutation($id: String!) { deploymentInstanceExecutionCreate(input: {serviceInstanceId: $id}) }"
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_scheduled_run_that_ends_meanwhile_is_no_failed_start(tmp_path: Path, code: int) -> None:
+    wanted = bundled("pre-launch")
+    nightly = {"role": "other", "name": "nightly", "source": {"repo": "owner/app"}, "start": f"exit {code}"}
+    nightly |= {"cron": "0 0 1 1 *", "restart": {"policy": "never"}}
+    services = {**wanted.services, "nightly": Service.model_validate(nightly)}
+    wanted = wanted.model_copy(update={"services": services})
+    ran: list[bool] = []
+
+    def run_it(seconds: float) -> None:
+        live = {one.name: one for one in fresh.plan(wanted).live.services}
+        if "nightly" in live and live["nightly"].deployments and not ran:
+            ran.append(True)
+            where = f"{fresh.sandbox.environment_id}:{live['nightly'].id}"
+            fresh.sandbox.graphql(RUN_NOW, {"id": where})
+        time.sleep(seconds)
+
+    with staged(tmp_path) as fresh:
+        fresh.sandbox.fault("slow-start", service="web-server", seconds=1.5)
+        planned = fresh.plan(wanted)
+        apply(wanted, fresh.railway, reviewed=planned.plan.drift, key=planned.key, sleep=run_it, patience_seconds=30)
+        assert [one["event"] for one in fresh.sandbox.timeline() if one["service"] == "nightly"] == ["start", "exit"]
+        assert fresh.plan(wanted).plan.empty
 
 
 @pytest.mark.parametrize("fault", ["timeout-before-effect", "timeout-after-effect", "server-error", "duplicate"])

@@ -81,6 +81,8 @@ def test_a_rollback_restores_what_was_live_and_a_rollback_of_it_goes_forward_aga
     assert closing < opening, "the web server stops scheduling before the daemon's own service may"
     assert "delete service job-worker   (destructive)" in said, "what the later profile brought goes again"
     assert operator.stage.stored() == second, "a rollback only plans"
+    unnamed = operator("apply", "--yes", "--allow-destructive", status=Exit.USAGE)
+    assert "--remove 'job-worker'" in unnamed
     operator.apply("--remove", "job-worker")
     assert operator.stage.stored() == first
     assert "Nothing to do" in operator("plan", "pre-launch")

@@ -116,6 +116,12 @@ def test_wrong_usage_is_64(cli: Cli, args: list[str]) -> None:
     assert "Traceback" not in answer.err
 
 
+def test_an_unknown_fault_is_wrong_usage_and_the_known_ones_are_named(railway: Running) -> None:
+    answer = railway("sandbox", "fault", "nope", "--state", str(railway.folder / "railway"))
+    assert answer.status == 64
+    assert "rate-limited" in answer.err
+
+
 def test_no_repository_path_is_needed(cli: Cli) -> None:
     assert REPOSITORY not in cli.folder.parents
     answer = cli("lint", "--format", "json")

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from deploykit.cli.main import run
 from deploykit.commands.ghosts import end, ghosts
 from deploykit.commands.status import StatusTables
 from deploykit.commands.watch import watch
 from deploykit.errors import AuthenticationError, Exit, UnreachableError
+from deploykit.profile.write import profile_text
 from deploykit.railway.client import connect
 from deploykit.report import verify as report
 from deploykit.verification.checks import Health
@@ -114,6 +116,24 @@ def test_a_ghost_on_another_machine_is_fenced_in_the_database_and_ends(
     assert [told.partition(" ")[0] for told in after.done] == ["fenced"]
     assert after.left.plan == ()
     assert process.wait(timeout=30) == 0
+
+
+def test_a_ghost_service_is_deleted_only_by_its_name(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ghost_service("cron", "schedule-daemon")(stack)
+    for name, value in stack.access.items():
+        monkeypatch.setenv(name, value)
+    path = tmp_path / "pre-launch.yaml"
+    path.write_text(profile_text(stack.profile), "utf-8")
+    kill = ["--project-dir", str(tmp_path), "ghosts", str(path), "--database-url", stack.url, "--kill", "--yes"]
+    assert run(kill) == Exit.USAGE
+    assert "--allow-destructive" in capsys.readouterr().err
+    assert run([*kill, "--allow-destructive"]) == Exit.USAGE
+    assert "--remove 'cron'" in capsys.readouterr().err
+    assert stack.deployments("cron")
+    assert run([*kill, "--allow-destructive", "--remove", "cron"]) == Exit.OK
+    assert not stack.sandbox.processes("cron")
 
 
 def test_what_only_a_person_can_end_is_not_waited_for(stack: Stack) -> None:
