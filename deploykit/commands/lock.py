@@ -163,12 +163,12 @@ def held(
     except BaseException:
         db.close()
         raise
-    stop, lost = threading.Event(), threading.Event()
-    renewing = threading.Thread(target=_keep, args=(db, state, stop, lost), name="apply-lock", daemon=True)
+    hold = _Hold(db, state)
+    renewing = threading.Thread(target=hold.keep, name="apply-lock", daemon=True)
     renewing.start()
 
     def check() -> None:
-        if lost.is_set():
+        if not hold.renewed():
             raise LockedError(
                 "the apply lock was lost while this apply ran",
                 hint="somebody released it, or the database was away for a minute; run the same command again",
@@ -177,7 +177,7 @@ def held(
     try:
         yield check
     finally:
-        stop.set()
+        hold.stop.set()
         renewing.join(timeout=20)
         with suppress(DatabaseError):
             release(db, state)
@@ -190,8 +190,8 @@ def _open(database_url: str | None, report: Report) -> Database | None:
         return None
     try:
         return runtime.db.connect(database_url, connect_timeout_seconds=3.0)
-    except DatabaseError:
-        report("the database does not answer: no lock, only Railway's etag stands between two operators")
+    except DatabaseError as error:
+        report(f"no lock ({error.message}): only Railway's etag stands between two operators")
         return None
 
 
@@ -219,21 +219,37 @@ def _acquire_in_time(db: Database, holder: str, wait_seconds: float, report: Rep
         time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
 
 
-def _keep(db: Database, state: LockState, stop: threading.Event, lost: threading.Event) -> None:
-    """Renew until stopped. A database that is away is asked again; only its word, or the TTL, means lost."""
-    sure_until = time.monotonic() + TTL_SECONDS
-    while not stop.wait(RENEW_SECONDS):
-        asked = time.monotonic()
-        try:
-            kept = renew(db, state)
-        except DatabaseError:
-            if time.monotonic() < sure_until:
-                continue
-            kept = False
-        if not kept:
-            lost.set()
-            return
-        sure_until = asked + TTL_SECONDS
+class _Hold:
+    """A lock that is held: renewed by a thread, and once more before each step, since `unlock --force` may release it.
+
+    A database that is away is asked again; only its word, or the TTL, means lost.
+    """
+
+    def __init__(self, db: Database, state: LockState) -> None:
+        self.stop = threading.Event()
+        self._db, self._state = db, state
+        self._asking = threading.Lock()
+        self._lost = False
+        self._sure_until = time.monotonic() + TTL_SECONDS
+
+    def keep(self) -> None:
+        """Renew until stopped or lost."""
+        while not self.stop.wait(RENEW_SECONDS):
+            if not self.renewed():
+                return
+
+    def renewed(self) -> bool:
+        """Renew now; False when the lock was lost, from then on."""
+        with self._asking:
+            asked = time.monotonic()
+            try:
+                if not self._lost and renew(self._db, self._state):
+                    self._sure_until = asked + TTL_SECONDS
+                else:
+                    self._lost = True
+            except DatabaseError:
+                self._lost = asked >= self._sure_until
+            return not self._lost
 
 
 def look(database_url: str) -> LockState | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -216,7 +217,7 @@ def save(path: Path, planned: Planned, *, profile_path: Path, remove: Iterable[s
         "remove": list(remove),
         "used": False,
     }
-    write_private(path, value)
+    write_private(path, _sealed(value))
 
 
 def write_private(path: Path, value: Mapping[str, Any]) -> None:
@@ -248,8 +249,10 @@ def read_saved(path: Path) -> dict[str, Any]:
         ) from None
     except ValueError:
         raise StalePlanError("the saved plan is damaged", where=str(path), hint="plan again") from None
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA or "drift" not in value:
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA or "checksum" not in value:
         raise StalePlanError("this is no saved plan", where=str(path), hint="plan again")
+    if value != _sealed(value):
+        raise StalePlanError("the saved plan was changed after it was reviewed", where=str(path), hint="plan again")
     if value.get("used"):
         raise StalePlanError("this plan was applied already; a plan runs once", where=str(path), hint="plan again")
     if value.get("tool_version") != __version__:
@@ -261,7 +264,14 @@ def read_saved(path: Path) -> dict[str, Any]:
 
 def mark_used(path: Path, value: Mapping[str, Any]) -> None:
     """From here on the plan does not run a second time."""
-    write_private(path, {**value, "used": True})
+    write_private(path, _sealed({**value, "used": True}))
+
+
+def _sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The saved plan with its checksum: what was reviewed runs whole, or not at all."""
+    content = {name: one for name, one in value.items() if name != "checksum"}
+    written = json.dumps(content, sort_keys=True)
+    return {**content, "checksum": hashlib.sha256(written.encode()).hexdigest()}
 
 
 def _counts(census: paper.Census) -> dict[str, int]:

@@ -13,6 +13,7 @@ from deploykit.planning import pull as paper
 from deploykit.planning.pull import Pulled, Values
 from deploykit.planning.snapshot import LiveService, Snapshot
 from deploykit.profile.load import load
+from deploykit.profile.shape import PROFILE_NAME
 from deploykit.railway import snapshot as reading
 from deploykit.railway.answers import RefusedError
 from deploykit.railway.client import Railway
@@ -45,11 +46,14 @@ def pull(
 ) -> Result:
     """Write what is live into ``out``, or profiles/NAME.yaml; nothing is written while something cannot be said.
 
-    Raises UsageError for an unknown service or a name that is not the file's, DeploykitError for a file that is there.
+    Raises UsageError for an unknown service, for a name that is none or not the file's, DeploykitError for a file that
+    is there.
     """
     if name and out and out.stem != name:
         raise UsageError(f"the profile {name!r} cannot stand in {out.name}", hint=f"--out {name}.yaml, or no --name")
     name = name or (out.stem if out else None)
+    if name and not PROFILE_NAME.match(name):
+        raise UsageError(f"{name!r} is no name for a profile", hint=f"letters, digits and ._- only: {safe_name(name)}")
     if name and write:
         _refuse_overwriting(out or _place(project_dir, name), force)
     report("reading what is live from Railway")

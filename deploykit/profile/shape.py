@@ -15,7 +15,7 @@ Check = Callable[[Any], bool]
 
 _SERVICE_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,31}\Z")
 _VARIABLE_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_PROFILE_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+PROFILE_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _REPO = pattern(r"[^/\s]+/[^/\s]+\Z")
 
 
@@ -133,7 +133,7 @@ _budget_keys = _record(monthly_usd=_number)
 
 PROFILE: dict[str, Check] = {
     "version": lambda value: type(value) is int and value == 1,
-    "name": lambda value: type(value) is str and bool(_PROFILE_NAME.match(value)),
+    "name": lambda value: type(value) is str and bool(PROFILE_NAME.match(value)),
     "description": _word,
     "extends": _word,
     "environment": _text,

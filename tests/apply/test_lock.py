@@ -115,6 +115,16 @@ def test_a_lost_lock_stops_the_apply(db: Database, url: str, monkeypatch: pytest
             check()
 
 
+def test_a_lock_that_somebody_released_stops_the_apply_before_its_next_step(db: Database, url: str) -> None:
+    with lock.held(url) as check:
+        check()
+        held = lock.read(db)
+        assert held is not None
+        assert lock.unlock(url, held, force=True)
+        with pytest.raises(LockedError, match="lost"):
+            check()
+
+
 @pytest.mark.parametrize("url", [None, "mysql://user:pw-marked@127.0.0.1:9/app"])
 def test_without_a_database_the_etag_alone_stands_guard(url: str | None) -> None:
     said: list[str] = []

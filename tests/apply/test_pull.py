@@ -35,6 +35,13 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield stage
 
 
+def test_a_name_that_no_profile_can_have_is_refused_with_one_that_it_can(stage: Stage, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as refused:
+        pull(tmp_path, stage.railway, name="my/first one")
+    assert "my-first-one" in (refused.value.hint or "")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", BUNDLED)
 def test_pulled_after_an_apply_a_profile_says_the_same_and_plans_nothing(
     stage: Stage, name: str, tmp_path: Path
