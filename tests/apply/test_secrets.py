@@ -170,6 +170,7 @@ def test_a_refused_token_is_not_repeated(shop: tuple[Cli, Sandbox]) -> None:
 
 def test_the_secret_did_reach_railway(shop: tuple[Cli, Sandbox]) -> None:
     _, sandbox = shop
+    edit(sandbox, PAYMENT_KEY=LIVE)  # an apply before may have deleted it
     document = "query($e: String!) { environment(id: $e) { config(decryptVariables: true) } }"
     config = sandbox.graphql(document, {"e": sandbox.environment_id})
     assert LIVE in str(config)
