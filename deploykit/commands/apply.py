@@ -281,20 +281,25 @@ def _act(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) -
     except (OutcomeUnknownError, StalePlanError, RefusedError, RateLimitedError) as error:
         if isinstance(error, RefusedError) and not isinstance(error, BusyError) and not _first_refusal(run, decision):
             raise
-        pause = error.retry_after_seconds if isinstance(error, RateLimitedError) else None
-        if pause is not None and pause > LONGEST_PAUSE_SECONDS:
-            raise
-        # Whether it happened is seen at the next look; what moved is judged there too.
-        run.retries += 1
-        if run.retries > MOST_RETRIES:
-            raise
-        run.report(f"{error.message}; looking again")
-        run.previewed = None
-        run.sleep(min(5.0, 0.2 * 2**run.retries) if pause is None else pause)
+        _look_again(run, error)
         if isinstance(error, OutcomeUnknownError):
             run.actions.append(f"{words} (answer lost)")
         return
     run.actions.append(words)
+
+
+def _look_again(run: _Run, error: DeploykitError) -> None:
+    """Pause before the next look, where it is seen whether it happened and what moved.
+
+    Raises ``error`` when it was looked often enough, or Railway asks for a longer pause than is worth waiting for.
+    """
+    run.retries += 1
+    pause = error.retry_after_seconds if isinstance(error, RateLimitedError) else None
+    if run.retries > MOST_RETRIES or (pause is not None and pause > LONGEST_PAUSE_SECONDS):
+        raise error
+    run.report(f"{error.message}; looking again")
+    run.previewed = None
+    run.sleep(min(5.0, 0.2 * 2**run.retries) if pause is None else pause)
 
 
 def _first_refusal(run: _Run, decision: Decision) -> bool:

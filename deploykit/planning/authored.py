@@ -12,7 +12,7 @@ from typing import Any
 
 from deploykit.planning.graph import DEFAULT_DOMAIN_PORT, MYSQL_IMAGE, Graph, edges
 from deploykit.planning.roles import infer
-from deploykit.planning.snapshot import LiveService, LiveVariable
+from deploykit.planning.snapshot import LiveService, LiveVariable, regions
 
 Node = Mapping[str, Any]
 
@@ -160,15 +160,10 @@ def _deploy(deploy: Node, address: str, refusals: list[Refusal]) -> dict[str, An
         "policy": str(deploy["restartPolicyType"]).lower() if deploy.get("restartPolicyType") else None,
         "max_retries": deploy.get("restartPolicyMaxRetries"),
     }
-    regions = {
-        region: entry["numReplicas"]
-        for region, entry in (deploy.get("multiRegionConfig") or {}).items()
-        if entry and entry.get("numReplicas")
-    }
     return {
         "pre_deploy": next(iter(before), None),
         "restart": {key: value for key, value in restart.items() if value is not None},
-        "replicas": regions or deploy.get("numReplicas"),
+        "replicas": regions(deploy) or deploy.get("numReplicas"),
         "limits": _limits(deploy, address, refusals),
     }
 

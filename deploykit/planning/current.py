@@ -89,7 +89,7 @@ def _variables(variables: Mapping[str, LiveVariable], reveal: bool) -> dict[str,
 
 
 def _attachments(config: Mapping[str, Any], live: Snapshot) -> dict[str, Any]:
-    names = {volume.id: volume.name for volume in live.volumes}
+    names = live.volume_names
     attachments = {
         names.get(key, key): {
             "volume": f"volume.{names.get(key, key)}", "mountPath": mount["mountPath"],

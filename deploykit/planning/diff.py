@@ -12,7 +12,7 @@ from typing import Any
 
 from deploykit.planning.change import AUTODEPLOY_OFF, AUTODEPLOY_ON, DOMAIN_CREATE, DOMAIN_UPDATE, Change
 from deploykit.planning.graph import graph
-from deploykit.planning.snapshot import LiveService, LiveVolume, Snapshot
+from deploykit.planning.snapshot import LiveService, LiveVolume, Snapshot, regions
 from deploykit.profile.schema import Profile, Service
 
 OWN_VARIABLES = frozenset(
@@ -274,9 +274,9 @@ def _deploy(node: dict[str, Any], known: LiveService) -> Iterator[Change]:
     after = {**kept, **{key: wanted.get(key, DEFAULTS[key]) for key in changed}}
     if "multiRegionConfig" in changed or "numReplicas" in changed:
         after.pop("numReplicas", None)
-        regions = _regions(before, wanted)
+        placement = _placement(before, wanted)
         # Railway itself puts a number under a region; where none is stored yet, the number is all there is to say.
-        after |= {"multiRegionConfig": regions} if regions else {"numReplicas": wanted.get("numReplicas", 1)}
+        after |= {"multiRegionConfig": placement} if placement else {"numReplicas": wanted.get("numReplicas", 1)}
     if "limitOverride" in changed:
         after["limitOverride"] = _limits(before, wanted)
     yield _field(node, "deploy", before, after, changed)
@@ -293,16 +293,12 @@ def _comparable(deploy: Mapping[str, Any], placed: bool) -> dict[str, Any]:
     result["preDeployCommand"] = [command] if isinstance(command, str) else (command or None)
     limits = (result["limitOverride"] or {}).get("containers") or {}
     result["limitOverride"] = {key: limits[key] for key in MANAGED_LIMITS if limits.get(key) is not None}
-    regions = {
-        region: entry["numReplicas"]
-        for region, entry in (deploy.get("multiRegionConfig") or {}).items()
-        if entry and entry.get("numReplicas")
-    }
-    if placed or len(regions) > 1:
-        result["multiRegionConfig"], result["numReplicas"] = regions, 1
+    spread = regions(deploy)
+    if placed or len(spread) > 1:
+        result["multiRegionConfig"], result["numReplicas"] = spread, 1
     else:
         result["multiRegionConfig"] = None
-        result["numReplicas"] = next(iter(regions.values()), result["numReplicas"])
+        result["numReplicas"] = next(iter(spread.values()), result["numReplicas"])
     return result
 
 
@@ -318,23 +314,23 @@ def _limits(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, A
     return {**live, "containers": {**kept, **gone, **containers}}
 
 
-def _regions(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+def _placement(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any] | None:
     """The complete region map: wanted regions, and null for regions that go."""
     live = before.get("multiRegionConfig") or {}
-    regions = wanted.get("multiRegionConfig")
-    if regions is None:
+    placed = wanted.get("multiRegionConfig")
+    if placed is None:
         region = next(iter(live), None)
         count = wanted.get("numReplicas", 1)
-        regions = {region: {"numReplicas": count}} if region else None
-    if regions is None:
+        placed = {region: {"numReplicas": count}} if region else None
+    if placed is None:
         return None
-    complete = {region: {**(live.get(region) or {}), **settings} for region, settings in regions.items()}
-    return {**{region: None for region in live if region not in regions}, **complete}
+    complete = {region: {**(live.get(region) or {}), **settings} for region, settings in placed.items()}
+    return {**{region: None for region in live if region not in placed}, **complete}
 
 
 def _attachments(node: dict[str, Any], known: LiveService, live: Snapshot) -> Iterator[Change]:
     wanted = node.get("volumeAttachments") or {}
-    names = {volume.id: volume.name for volume in live.volumes}
+    names = live.volume_names
     before = {
         names.get(key, key): {"volume": f"volume.{names.get(key, key)}", "mountPath": entry["mountPath"]}
         for key, entry in (known.config.get("volumeMounts") or {}).items()

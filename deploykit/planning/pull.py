@@ -17,7 +17,7 @@ from deploykit.planning.diff import DEFAULTS, custom_domains, diff
 from deploykit.planning.graph import MYSQL_IMAGE
 from deploykit.planning.plan import on_paper
 from deploykit.planning.roles import Inferred, database_engine, infer
-from deploykit.planning.snapshot import LiveService, LiveVariable, LiveVolume, Snapshot
+from deploykit.planning.snapshot import LiveService, LiveVariable, LiveVolume, Snapshot, regions
 from deploykit.planning.unmanaged import Unmanaged
 from deploykit.planning.view import observation, target
 from deploykit.profile.load import load
@@ -257,14 +257,10 @@ class _Pulling:
         return {word: self.source[key] for key, word in words.items() if self.source.get(key)}
 
     def _replicas(self) -> int | dict[str, int]:
-        regions = {
-            region: int(entry["numReplicas"])
-            for region, entry in (self.deploy.get("multiRegionConfig") or {}).items()
-            if entry and entry.get("numReplicas")
-        }
-        if len(regions) > 1:
-            return regions
-        return next(iter(regions.values()), int(self.deploy.get("numReplicas") or 1))
+        spread = regions(self.deploy)
+        if len(spread) > 1:
+            return spread
+        return next(iter(spread.values()), int(self.deploy.get("numReplicas") or 1))
 
     def _restart(self) -> Iterator[tuple[str, Any]]:
         policy = self.deploy.get("restartPolicyType") or DEFAULTS["restartPolicyType"]

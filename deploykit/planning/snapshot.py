@@ -100,6 +100,15 @@ class LiveVolume:
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
+def regions(deploy: Mapping[str, Any]) -> dict[str, int]:
+    """Replicas by region, as deploy settings store them: a region that is null or says no number counts for nothing."""
+    return {
+        region: entry["numReplicas"]
+        for region, entry in (deploy.get("multiRegionConfig") or {}).items()
+        if entry and entry.get("numReplicas")
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class LiveService:
     """One service in the environment: its stored configuration (not what runs) and its deployments.
@@ -176,6 +185,11 @@ class Snapshot:
     """Whether Railway withheld variable values."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """What else Railway's EnvironmentConfig holds: neither services, nor volumes, nor shared variables."""
+
+    @property
+    def volume_names(self) -> dict[str, str]:
+        """Volume id → name: what is mounted is stored by id."""
+        return {volume.id: volume.name for volume in self.volumes}
 
     def service(self, name: str) -> LiveService | None:
         """The service of that name, or None."""

@@ -72,7 +72,7 @@ def observation(
     volumes = {volume_name(service): name for name, service in profile.services.items()}
     changed = {volumes.get(name, name) for name in changed}
     databases = {one.name for one in target(profile).services if one.is_database}
-    names = {volume.id: volume.name for volume in live.volumes}
+    names = live.volume_names
     seen = tuple(
         replace(
             _seen(profile, _unmasked(profile, one, changes), one.name not in changed, databases, one.name in stalled),

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 
 import pytest
 
 from deploykit.errors import StalePlanError
 from deploykit.profile.schema import Profile
-from tests.apply.stage import BUNDLED, Stage, bundled, daemon_in_web, staged
+from tests.apply.stage import BUNDLED, Stage, bundled, daemon_in_web
 
 EVERY_SERVICE = {"web-server", "schedule-daemon", "job-worker"}
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """One sandbox for the whole module: each law starts from whatever the last one left, as life does."""
-    with staged(tmp_path_factory.mktemp("railway")) as stage:
-        yield stage
 
 
 def leftovers(profile: Profile) -> tuple[str, ...]:

@@ -29,12 +29,6 @@ AUTODEPLOY = (
 SECRET = "marked-hand-made-8d2c41"
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with staged(tmp_path_factory.mktemp("railway")) as stage:
-        yield stage
-
-
 def test_a_name_that_no_profile_can_have_is_refused_with_one_that_it_can(stage: Stage, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         pull(tmp_path, stage.railway, name="my/first one")

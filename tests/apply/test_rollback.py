@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,10 @@ from deploykit.planning.plan import fingerprint
 from deploykit.profile.load import load
 from deploykit.profile.schema import Profile
 from deploykit.profile.write import profile_text
-from tests.apply.stage import Stage, bundled, daemon_in_web, staged
+from tests.apply.stage import Stage, bundled, daemon_in_web
 
 HERE = Place("project", "environment")
 NOTHING: dict[str, Any] = {"changes": [], "steps": []}
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with staged(tmp_path_factory.mktemp("railway")) as stage:
-        yield stage
 
 
 @dataclass
