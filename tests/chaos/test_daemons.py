@@ -103,7 +103,7 @@ def test_5_a_leader_that_was_frozen_past_its_lease_steps_down(db: Database, mach
     wait_for_runs(db, 1)
     second = machines.daemon()
     eventually(lambda: "Standing by" in second.log)
-    first.freeze()
+    machines.freeze(first)
     eventually(lambda: leads(db, second))
     wait_for_runs(db, 1)
     first.thaw()

@@ -73,7 +73,7 @@ def test_16_a_frozen_workers_late_result_is_refused_and_it_comes_back_under_a_ne
     [job] = jobs.enqueue_many(db, [NewJob("work", {"seconds": 0.4})])
     frozen = machines.worker()
     eventually(lambda: executions(machines))
-    frozen.freeze()
+    machines.freeze(frozen)
     before = frozen.id
     other = machines.worker()
     all_completed(db, 1)
