@@ -43,6 +43,11 @@ def daemon_in_web() -> Profile:
     return profile.model_copy(update={"name": "daemon-in-web", "extends": None, "services": services})
 
 
+def leftovers(profile: Profile) -> tuple[str, ...]:
+    """The service of a bundled profile that this one does not have: what may be left of the one before."""
+    return () if "job-worker" in profile.services else ("job-worker",)
+
+
 @dataclass
 class Stage:
     """One sandbox and a connection to it."""

@@ -44,6 +44,7 @@ def own_mutations(stage: Stage) -> list[str]:
 def test_pushes_to_the_daemon_are_switched_off_before_anything_is_configured_and_on_again_when_wanted(
     stage: Stage,
 ) -> None:
+    stage.apply(with_service(bundled("pre-launch"), "schedule-daemon", autodeploy="on_push"))
     held = with_service(bundled("100-users"), "schedule-daemon", autodeploy="off")
     stage.sandbox.reset_requests()
     stage.apply(held)

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from deploykit.commands.apply import InterruptedApplyError, apply
 from deploykit.errors import DeploykitError
-from tests.apply.stage import BUNDLED, Stage, bundled, staged
+from tests.apply.stage import BUNDLED, Stage, bundled, leftovers, staged
 
 LONG = int(os.environ.get("DEPLOYKIT_HISTORIES", "0"))
 """How many histories, when many are wanted; they are random then."""
@@ -139,7 +139,7 @@ class History(RuleBasedStateMachine):
             self._look()
             self.stage.sandbox.clear_faults()
             profile = bundled(self.last)
-            remove = () if "job-worker" in profile.services else ("job-worker",)
+            remove = leftovers(profile)
             self.stage.apply(profile, remove)
             again = self.stage.plan(profile).plan
             assert again.empty, (again.changes, again.steps)
@@ -150,7 +150,7 @@ class History(RuleBasedStateMachine):
     def _apply(self, name: str, stopping: Callable[[], bool]) -> None:
         """Apply, whatever comes of it; a finished one has cleaned every mess up."""
         profile = bundled(name)
-        remove = () if "job-worker" in profile.services else ("job-worker",)
+        remove = leftovers(profile)
         try:
             planned = self.stage.plan(profile, remove)
             apply(

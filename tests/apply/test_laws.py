@@ -7,14 +7,9 @@ import itertools
 import pytest
 
 from deploykit.errors import StalePlanError
-from deploykit.profile.schema import Profile
-from tests.apply.stage import BUNDLED, Stage, bundled, daemon_in_web
+from tests.apply.stage import BUNDLED, Stage, bundled, daemon_in_web, leftovers
 
 EVERY_SERVICE = {"web-server", "schedule-daemon", "job-worker"}
-
-
-def leftovers(profile: Profile) -> tuple[str, ...]:
-    return () if "job-worker" in profile.services else ("job-worker",)
 
 
 @pytest.mark.parametrize("name", [*BUNDLED, *reversed(BUNDLED)])
@@ -94,6 +89,7 @@ def test_no_value_of_a_variable_is_in_a_plan(stage: Stage) -> None:
     from deploykit.commands.plan import as_json
 
     profile = bundled("pre-launch")
+    stage.apply(profile, leftovers(profile))
     service = profile.services["web-server"]
     env = {**service.env, "EXTRA": "a-marked-value-4711"}
     marked = profile.model_copy(

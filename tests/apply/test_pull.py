@@ -14,7 +14,7 @@ from deploykit.commands.pull import Result, complete, pull
 from deploykit.errors import DeploykitError, UsageError
 from deploykit.profile.load import load
 from deploykit.railway import snapshot as reading
-from tests.apply.stage import BUNDLED, START, Stage, bundled, staged
+from tests.apply.stage import BUNDLED, START, Stage, bundled, leftovers, staged
 from tests.deploykit.planning.test_pull import resources
 from tests.journey.conftest import Answer, Cli
 
@@ -41,7 +41,7 @@ def test_pulled_after_an_apply_a_profile_says_the_same_and_plans_nothing(
     stage: Stage, name: str, tmp_path: Path
 ) -> None:
     wanted = bundled(name)
-    stage.apply(wanted)
+    stage.apply(wanted, leftovers(wanted))
     result = pull(tmp_path, stage.railway, name=name)
     assert result.path == tmp_path / "profiles" / f"{name}.yaml"
     written = load(result.path).profile
