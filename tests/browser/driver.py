@@ -41,6 +41,10 @@ class WebDriverError(Exception):
         self.code = code
 
 
+GONE = "does not belong to the document"
+"""What Chromium says, without a code of its own, of an element whose page was left between finding and reading it."""
+
+
 class Browser:
     """One window. Elements are found by CSS selector, and each call waits for the page that a click leads to."""
 
@@ -84,7 +88,7 @@ class Browser:
         try:
             return text in self.text()
         except WebDriverError as error:
-            if error.code not in ("no such element", "stale element reference"):
+            if error.code not in ("no such element", "stale element reference") and GONE not in str(error):
                 raise
             return False
 
