@@ -183,9 +183,12 @@ def failover(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure against peers and limits, as ratios of one run."""
+    """Measure against peers and limits, as ratios of one run; half an hour, on a machine that does nothing else."""
     _install(session, "dev")
     _servers(session)
+    _others(session)
+    _apt(session, "redis-server", "redis-server", "redis-tools")
+    session.run("python", "-m", "bench.peers", "--install")
     for name in session.posargs or sorted(path.stem for path in Path("bench").glob("*.py") if _is_bench(path)):
         session.run("python", "-m", f"bench.{name}")
 

@@ -1,7 +1,11 @@
 # mypy: ignore-errors
-"""The no-op job in the words of each peer; `main` takes `fill N` or `wait N`. Runs in the peers' own environment."""
+"""The no-op job in the words of each peer; `main` takes `fill N` or `wait N`. Runs in the peers' own environment.
+
+BullMQ's words stand in peer_bullmq.cjs; here its jobs are only counted.
+"""
 
 import os
+import subprocess
 import sys
 import time
 
@@ -59,6 +63,8 @@ else:
 
 
 def pending(count):
+    if KIND == "bullmq":
+        return count - store.zcard("bull:bench:completed")
     return left() if KIND == "huey" else count - int(store.get("done") or 0)
 
 
@@ -66,6 +72,9 @@ def main():
     verb, count = sys.argv[1], int(sys.argv[2])
     if verb == "fill":
         empty()
+        if KIND == "bullmq":
+            subprocess.run(["node", os.environ["PEER_BULLMQ"], "fill", str(count)], check=True)
+            return
         for _ in range(count):
             send()
         return

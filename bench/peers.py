@@ -1,8 +1,8 @@
 """The same no-op jobs through well-known job systems, and what they cost idle: `python -m bench.peers [drain] [idle]`.
 
-Huey keeps its queue in the same durable MySQL; Dramatiq, Celery and RQ keep theirs in Redis, which here forgets what it
-had when it crashes. They live in an environment of their own (DEPLOYKIT_PEERS names its folder), made once by
-`python -m bench.peers --install`.
+Huey keeps its queue in the same durable MySQL; Dramatiq, BullMQ, Celery and RQ keep theirs in Redis, which here forgets
+what it had when it crashes. They live in an environment of their own (DEPLOYKIT_PEERS names its folder), made once by
+`python -m bench.peers --install`; redis-server, node and npm must be on the machine.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -27,24 +27,28 @@ from tests.mysql.provision import cache_folder
 from tests.mysql.server import Server, free_port
 
 PACKAGES = ("huey", "peewee", "pymysql", "celery[redis]", "packaging", "rq", "dramatiq[redis]")
-JOBS = 2000
+NODE_PACKAGES = ("bullmq", "ioredis")
 ROUNDS = 3
 IDLE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A job system: the words that start its worker, and whether its queue is in Redis."""
+    """A job system: the words that start a process of it, whether its queue is in Redis, and how it is measured."""
 
     name: str
     kind: str
     command: tuple[str, ...]
     redis: bool
+    processes: int = 1
+    jobs: int = 2000
 
 
 HUEY = Peer("Huey on MySQL, as it comes", "huey", ("huey_consumer", "peer_app.huey"), False)
 HUEY_BEST = Peer("Huey on MySQL, 8 threads", "huey", ("huey_consumer", "peer_app.huey", "-w", "8", "-d", "0.01"), False)
 DRAMATIQ = Peer("Dramatiq on Redis, 2 processes", "dramatiq", ("dramatiq", "peer_app", "-p", "2"), True)
+BULLMQ_APP = str(Path(__file__).with_name("peer_bullmq.cjs"))
+BULLMQ = Peer("BullMQ on Redis, 2 processes", "bullmq", ("node", BULLMQ_APP, "work"), True, 2, 20_000)
 CELERY = Peer("Celery on Redis, 1 process", "celery", ("celery", "-A", "peer_app", "worker", "-c", "1"), True)
 RQ = Peer("RQ on Redis", "rq", ("rq", "worker"), True)
 
@@ -61,6 +65,9 @@ def environment() -> Path:
 def install() -> None:
     subprocess.run([sys.executable, "-m", "venv", environment()], check=True)
     subprocess.run([environment() / "bin" / "pip", "install", "-q", *PACKAGES], check=True)
+    if npm := shutil.which("npm"):
+        words = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+        subprocess.run([npm, "install", *words, "--prefix", environment(), *NODE_PACKAGES], check=True)
 
 
 @dataclass(slots=True)
@@ -91,8 +98,11 @@ class Bench:
         program, *rest = peer.command
         if peer.kind == "rq":
             rest = [*rest, "--url", f"redis://127.0.0.1:{self.redis_port}"]
+        path = shutil.which(program) if program == "node" else environment() / "bin" / program
+        if path is None:
+            raise Missing(f"{peer.name}: {program} is not on this machine")
         process = subprocess.Popen(
-            [environment() / "bin" / program, *rest],
+            [path, *rest],
             env=self._environment(peer),
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
@@ -114,16 +124,20 @@ class Bench:
         return {
             "PATH": f"{environment() / 'bin'}:{os.environ['PATH']}",
             "PYTHONPATH": str(Path(__file__).parent),
+            "NODE_PATH": str(environment() / "node_modules"),
             "PEER": peer.kind,
+            "PEER_BULLMQ": BULLMQ_APP,
             "PEER_MYSQL_PORT": str(self.server.port),
             "PEER_REDIS_PORT": str(self.redis_port),
         }
 
     def drained_per_second(self, peer: Peer) -> float:
         """From the start of work to the last job, counted by the jobs themselves in Redis."""
-        self.run(peer, "fill", str(JOBS))
-        with self.worker(peer):
-            return JOBS / float(self.run(peer, "wait", str(JOBS)))
+        self.run(peer, "fill", str(peer.jobs))
+        with ExitStack() as stack:
+            for _ in range(peer.processes):
+                stack.enter_context(self.worker(peer))
+            return peer.jobs / float(self.run(peer, "wait", str(peer.jobs)))
 
     def idle(self, peer: Peer) -> tuple[float, float, float]:
         """MiB of all its processes, queries and CPU seconds a minute, after a minute."""
@@ -175,6 +189,15 @@ def main() -> None:
     if "--install" in sys.argv:
         install()
         return
+    try:
+        _print_figures()
+    except Missing as reason:
+        sys.exit(f"peers not measured: {reason}")
+
+
+def _print_figures() -> None:
+    if not (environment() / "bin" / "python").exists():
+        raise Missing("they are not installed; python -m bench.peers --install does it")
     wanted = [word for word in ("drain", "idle") if word in sys.argv] or ["drain", "idle"]
     with (
         durable_mysql() as server,
@@ -188,7 +211,7 @@ def main() -> None:
 
 
 def _drain(bench: Bench) -> list[str]:
-    mine, theirs = list[float](), {peer: list[float]() for peer in (HUEY, HUEY_BEST, DRAMATIQ)}
+    mine, theirs = list[float](), {peer: list[float]() for peer in (HUEY, HUEY_BEST, DRAMATIQ, BULLMQ)}
     for _ in range(ROUNDS):
         mine.append(speed.runtime_drain(bench.server, bench.db, 2))
         for peer, rates in theirs.items():
