@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from deploykit.findings import Edit, Place, Severity
 from deploykit.rules import _commands, _known
+from deploykit.rules._behind import started_behind
 from deploykit.rules._known import DAEMON_FLAG, WORKER_FLAG
 from deploykit.rules._rule import Example, Report, files, profile, rule
 from deploykit.rules._subjects import (
@@ -22,7 +23,6 @@ from deploykit.rules._subjects import (
     fix,
     related,
 )
-from deploykit.rules.ghosts import started_behind
 from deploykit.sources import source
 from deploykit.sources.pattern import pattern
 from deploykit.sources.text import edit

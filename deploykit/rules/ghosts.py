@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator
 
 from deploykit.findings import Edit, Place, Severity
 from deploykit.rules import _commands, _known
+from deploykit.rules._behind import started_behind
 from deploykit.rules._known import DAEMON_FLAG, DAEMON_POLL, HEARTBEAT, WORKER_FLAG, WORKER_POLL
 from deploykit.rules._rule import Report, files, profile, rule
 from deploykit.rules._subjects import CONFIG, ENV, IAC, PROCESS, PROFILE, Service, System, Variables, fix, related
@@ -451,22 +451,6 @@ def _remote(url: str) -> bool:
     return name not in _LOCAL and not name.startswith(("<", "$", "example."))
 
 
-_MANAGERS = frozenset(
-    {
-        "pm2",
-        "pm2-runtime",
-        "forever",
-        "concurrently",
-        "foreman",
-        "honcho",
-        "overmind",
-        "hivemind",
-        "npm-run-all",
-        "run-p",
-    }
-)
-
-
 @rule(
     "DK112",
     Severity.ERROR,
@@ -498,65 +482,6 @@ def scheduler_behind_web(service: Service) -> Iterator[Report]:
         "start one process in each service: the daemon belongs in a service of its own",
         service=service.name,
     )
-
-
-def started_behind(command: str, root: str, service: Service) -> str | None:
-    """What a command starts besides the web server, in words; None when there is nothing to say."""
-    around = service.system.around
-    unfolded = _commands.unfolded(command, root, around)
-    for index, part in enumerate(unfolded):
-        if part.joint == "&" and index + 1 < len(unfolded):
-            either = (_commands.part_meaning(part), _commands.part_meaning(unfolded[index + 1]))
-            if any(each and each.role == "daemon" for each in either):
-                return "starts the schedule daemon in the background of the web server"
-        program = part.program if part.program not in ("npx", "pnpx", "bunx") else "".join(part.words[1:2])
-        if program in _MANAGERS:
-            said = _managed(program, part, root, service)
-            if said:
-                return said
-    return None
-
-
-def _managed(program: str, part: _commands.Part, root: str, service: Service) -> str | None:
-    around = service.system.around
-    files_of = ("-f", "--procfile")  # the file's name is no process
-    pairs = zip(("", *part.words[1:]), part.words[1:], strict=False)
-    words = [word for before, word in pairs if not word.startswith("-") and before not in files_of]
-    text = " ".join(words)
-    if program in ("pm2", "pm2-runtime", "forever"):
-        config = next(
-            (word for word in words if "ecosystem" in word or word.endswith((".config.js", ".config.cjs", ".json"))),
-            None,
-        )
-        if config is None:
-            return "starts the daemon through a process manager" if _speaks_of_daemon(text) else None
-        content = _beside(around.texts, root, config)
-        if content is None or _speaks_of_daemon(content):
-            return f"starts everything in {config} through {program}, the daemon too"
-        return None
-    if program in ("foreman", "honcho", "overmind", "hivemind"):
-        processes = around.procfiles.get(root, around.procfiles.get(""))
-        chosen = [word for word in words if word not in ("start", "s")]
-        if chosen:
-            return f"starts the daemon through {program}" if any(_speaks_of_daemon(word) for word in chosen) else None
-        if processes is None or any(_speaks_of_daemon(f"{name} {command}") for name, command, _ in processes):
-            return f"starts every process of the Procfile through {program}, the daemon too"
-        return None
-    return f"starts the daemon through {program}" if _speaks_of_daemon(text) else None
-
-
-_DAEMON_WORDS = pattern(r"daemon|schedul|cron\b|clock|beat\b", re.IGNORECASE)
-
-
-def _speaks_of_daemon(text: str) -> bool:
-    return bool(_DAEMON_WORDS.search(text))
-
-
-def _beside(texts: dict[str, str], root: str, name: str) -> str | None:
-    for candidate in (posixpath.normpath(posixpath.join(root, name)), posixpath.normpath(name)):
-        if candidate in texts:
-            return texts[candidate]
-    return None
 
 
 @rule(
