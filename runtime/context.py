@@ -11,6 +11,9 @@ from typing import Any
 from runtime.db import Database, Unreachable
 from runtime.queue import Claim, Queue
 
+LOG_LINES_MOST = 10_000
+LOG_LINE_CHARACTERS = 8000
+
 
 class Interrupted(BaseException):
     """Raised inside a handler that should end: cancelled, out of time, or the worker is shutting down.
@@ -35,6 +38,7 @@ class Job:
         self.end_reason: str | None = None
         """Why the job should end before it is done: cancelled, timeout, stopping or lost."""
         self.completed_within = False
+        self._lines = 0
 
     @property
     def id(self) -> str:
@@ -63,8 +67,15 @@ class Job:
         return self.end_reason is not None
 
     def log(self, message: str, level: str = "info") -> None:
-        """Write a line into JobLog. It appears with the worker's next write, at the latest with the completion."""
-        self._write("log", self.claim, level=level, message=storable(message)[:8000])
+        """Write a line into JobLog. It appears with the worker's next write, at the latest with the completion.
+
+        8,000 characters of a line are kept and 10,000 lines of an attempt; the last of them says so.
+        """
+        self._lines += 1
+        if self._lines == LOG_LINES_MOST:
+            level, message = "warn", f"{LOG_LINES_MOST} lines: what this attempt says from here on is not kept"
+        if self._lines <= LOG_LINES_MOST:
+            self._write("log", self.claim, level=level, message=storable(message)[:LOG_LINE_CHARACTERS])
 
     def progress(self, percent: int) -> None:
         """Show how far the job is: 0 to 100."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from runtime.context import Job
@@ -197,31 +197,45 @@ TAIL = 2000
 def run_command(job: Job, command_line: str | Sequence[str]) -> None:
     """Run a command for a job, in a process group of its own, so that a timeout ends its children too."""
     import subprocess
+    import tempfile
 
-    process = subprocess.Popen(
-        command_line,
-        shell=isinstance(command_line, str),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, "JOB_ID": job.id, "JOB_NAME": job.name, "JOB_ATTEMPT": str(job.attempt)},
-        start_new_session=True,
-    )
+    with tempfile.TemporaryFile() as payload:  # not a pipe: a command that never reads it would leave us waiting
+        payload.write(json.dumps(job.payload).encode())
+        payload.seek(0)
+        process = subprocess.Popen(
+            command_line,
+            shell=isinstance(command_line, str),
+            stdin=payload,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "JOB_ID": job.id, "JOB_NAME": job.name, "JOB_ATTEMPT": str(job.attempt)},
+            start_new_session=True,
+        )
     job.on_interrupt(lambda: _end_group(process.pid))
-    try:
-        output, _ = process.communicate(json.dumps(job.payload).encode())
-    finally:
-        job.on_interrupt(None)
-        if process.poll() is None:
-            _end_group(process.pid)
+    with process:
+        try:
+            output = _last_words(process.stdout)
             process.wait()
-    tail = output[-TAIL:].decode(errors="replace").strip()
+        finally:
+            job.on_interrupt(None)
+            if process.poll() is None:
+                _end_group(process.pid)
+    tail = output.decode(errors="replace").strip()
     if tail:
         job.log(tail)
     if process.returncode == 0:
         return
     problem = f"exit status {process.returncode}: {tail[-500:]}"
     raise FailedForGood(problem) if process.returncode == EX_DATAERR else RuntimeError(problem)
+
+
+def _last_words(pipe: IO[bytes] | None) -> bytes:
+    """The end of what comes until the pipe is closed; all that a command says in hours would fill the memory."""
+    assert pipe is not None
+    words = b""
+    while more := os.read(pipe.fileno(), 65_536):
+        words = (words + more)[-TAIL:]
+    return words
 
 
 def _end_group(pid: int) -> None:

@@ -17,6 +17,7 @@ from runtime.db import Conflict, Database, Row, instant
 from runtime.jobs import parse_payload
 
 LONGEST_ERROR = 2000
+LINES_AT_ONCE = 5000
 HELD_MOST = 3
 """How many locked jobs one rescue waits for; each wait takes seconds."""
 
@@ -163,6 +164,20 @@ class Queue:
         rows = self._db.fetch("jobs.cancelled_among", ids=[claim.job_id for claim in claims])
         return {row["id"] for row in rows}
 
+    def write_lines(self, lines: Sequence[Row]) -> None:
+        """Many log lines in one transaction, each fenced like a completion: a lost attempt says nothing more."""
+        ids = sorted({line["id"] for line in lines})
+
+        def work() -> None:
+            running = {
+                (row["id"], row["attempt"], row["workerId"]) for row in self._db.fetch("jobs.running_among", ids=ids)
+            }
+            ours = [line for line in lines if (line["id"], line["attempt"], line["worker"]) in running]
+            self._db.insert_rows([("jobs.add_line", ours)] if ours else [])
+
+        if lines:
+            self._db.transact(work)
+
     def rescue_orphans(self) -> int:
         """Give the running jobs of ended processes a new attempt, or fail those that used them up; how many."""
         rescued = held = 0
@@ -185,11 +200,14 @@ class Queue:
         return self._db.execute("jobs.requeue_orphan", delay_ms=delay_ms, error="worker lost", **facts)
 
     def prune(self, days: int) -> int:
-        """Delete finished jobs older than `days`, and their logs: one batch of 500 of each status; how many."""
+        """Delete finished jobs older than `days`, and their logs: one batch of 500 of each status; how many rows.
+
+        0 when nothing is left to delete. A job goes after the last of its log lines.
+        """
         pruned = 0
         for status in ("COMPLETED", "CANCELLED", "FAILED"):
             ids = [row["id"] for row in self._db.fetch("jobs.finished_before", status=status, days=days)]
             if ids:
-                self._db.execute("jobs.prune_logs", ids=ids)
-                pruned += self._db.execute("jobs.prune", ids=ids)
+                lines = self._db.execute("jobs.prune_logs", ids=ids, most=LINES_AT_ONCE)
+                pruned += lines if lines == LINES_AT_ONCE else self._db.execute("jobs.prune", ids=ids)
         return pruned

@@ -29,6 +29,8 @@ CANCEL_CHECK_SECONDS = 2.0
 UNWILLING_SECONDS = 5.0
 GLANCE_MOST_SECONDS = 1.0
 GATHER_SECONDS = 0.03
+NOTES_AT_ONCE = 500
+NOTES_WAITING_MOST = 2000
 FIRST_PRUNE_SECONDS = 300.0
 PRUNE_SECONDS = 3600.0
 WHO = "[worker]"
@@ -393,6 +395,9 @@ class Worker:
         handler.run(job)
 
     def _note(self, kind: str, claim: Claim, **facts: Any) -> None:
+        """On the job's thread. One that says more than can be written waits, or memory would fill with what it says."""
+        while len(self._notes) >= NOTES_WAITING_MOST and not self.stop.requested:
+            time.sleep(GATHER_SECONDS)
         fence = {"id": claim.job_id, "attempt": claim.attempt, "worker": claim.worker_id}
         if kind == "log":
             facts["log_id"] = new_id()
@@ -400,26 +405,51 @@ class Worker:
         self._bell.ring()
 
     def _write_notes(self) -> None:
-        """Log lines and progress, before the outcomes: both are fenced, and a finished job says nothing more."""
-        while self._notes:
-            kind, facts = self._notes[0]
-            try:
-                if kind == "log":
-                    self._db.execute("jobs.write_log", **facts)
-                else:
-                    self._db.execute("jobs.set_progress", **facts)
-            except Unreachable:
+        """Log lines and progress, before the outcomes: both are fenced, and a finished job says nothing more.
+
+        What is said meanwhile waits for the next turn: a talkative job keeps no other waiting.
+        """
+        left = len(self._notes)
+        while left > 0:
+            some = [self._notes[at] for at in range(min(left, NOTES_AT_ONCE))]
+            self._write_some(some)
+            for _ in some:
+                self._notes.popleft()
+            left -= len(some)
+
+    def _write_some(self, notes: list[tuple[str, dict[str, Any]]]) -> None:
+        lines = [facts for kind, facts in notes if kind == "log"]
+        if len(lines) == 1 or not self._write_at_once(lines):
+            for facts in lines:
+                self._write_note("log", facts)
+        latest = {(facts["id"], facts["attempt"]): facts for kind, facts in notes if kind != "log"}
+        for facts in latest.values():
+            self._write_note("progress", facts)
+
+    def _write_at_once(self, lines: list[dict[str, Any]]) -> bool:
+        """All lines in one transaction; False when the database refuses one, or has one already."""
+        try:
+            self._queue.write_lines(lines)
+        except (Unreachable, Conflict):
+            raise
+        except DatabaseError:
+            return False
+        return True
+
+    def _write_note(self, kind: str, facts: dict[str, Any]) -> None:
+        try:
+            self._db.execute("jobs.write_log" if kind == "log" else "jobs.set_progress", **facts)
+        except Unreachable:
+            raise
+        except Conflict:
+            if kind == "log":
                 raise
-            except Conflict:
-                if kind == "log":
-                    raise
-                # Somebody holds the job's row. How far it is will be said again; how it ended must be written.
-            except Duplicate:
-                pass  # written before, by a statement whose answer was lost
-            except DatabaseError as error:
-                # Refused for what it says: trying again would refuse it again, and keep everything behind it waiting.
-                log.error(f"{WHO} could not write the {kind} of job {facts['id']}: {error.message}")
-            self._notes.popleft()
+            # Somebody holds the job's row. How far it is will be said again; how it ended must be written.
+        except Duplicate:
+            pass  # written before, by a statement whose answer was lost
+        except DatabaseError as error:
+            # Refused for what it says: trying again would refuse it again, and keep everything behind it waiting.
+            log.error(f"{WHO} could not write the {kind} of job {facts['id']}: {error.message}")
 
     # --- chores -------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -50,6 +51,22 @@ def test_a_command_gets_the_payload_and_its_output_becomes_the_log(tmp_path: Pat
 def test_a_command_that_fails_shows_its_last_words() -> None:
     with pytest.raises(RuntimeError, match="exit status 3: no disk"):
         handlers.run_command(job(), "echo no disk >&2; exit 3")
+
+
+def test_a_command_that_says_much_does_not_fill_the_memory() -> None:
+    said: list[str] = ["before"]
+    tracemalloc.start()
+    try:
+        handlers.run_command(job(None, said), "head -c 50000000 /dev/zero | tr '\\0' x; echo end")
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert said[1] == "x" * (handlers.TAIL - 4) + "end"
+    assert most_bytes < 5_000_000
+
+
+def test_a_command_that_never_reads_its_payload_is_no_trouble() -> None:
+    handlers.run_command(job("x" * 1_000_000), "sleep 0.1")
 
 
 def test_a_command_can_fail_for_good() -> None:

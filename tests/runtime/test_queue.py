@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from runtime import heartbeats, jobs
+from runtime import heartbeats, jobs, queue
 from runtime.db import Database
 from runtime.identity import JOB_WORKER, Identity
 from runtime.jobs import JobRow, NewJob
@@ -192,3 +194,31 @@ def test_old_finished_jobs_and_their_logs_are_pruned_and_nothing_else(db: Databa
     assert [jobs.read(db, claim.job_id) is None for claim in claims] == [True, False, False, False]
     assert len(jobs.logs(db, claims[0].job_id)) == 0
     assert len(jobs.logs(db, claims[1].job_id)) == 1
+
+
+def test_a_job_that_wrote_many_lines_is_pruned_in_several_goes(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "LINES_AT_ONCE", 2)
+    job_id = jobs.enqueue(db, "mail")
+    claims = _claim(db)
+    Queue(db).write_lines([_line(claims[0], f"line-{number}") for number in range(3)])
+    Queue(db).turn_over([Outcome(claims[0], "done")], [], 0, "me")
+    db.change("UPDATE JobRun SET runAt = '2020-01-01 00:00:00.000', finishedAt = '2020-01-02 00:00:00.000'", {})
+    assert Queue(db).prune(30) == 2
+    assert (jobs.read(db, job_id) is None, len(jobs.logs(db, job_id))) == (False, 1)
+    assert Queue(db).prune(30) == 1
+    assert (jobs.read(db, job_id) is None, len(jobs.logs(db, job_id))) == (True, 0)
+    assert Queue(db).prune(30) == 0
+
+
+def test_lines_of_a_lost_attempt_are_left_out(db: Database) -> None:
+    jobs.enqueue_many(db, [NewJob("mail") for _ in range(3)])
+    ours, retried, moved = _claim(db)
+    db.change(f"UPDATE JobRun SET attempt = 2 WHERE id = '{retried.job_id}'", {})
+    db.change(f"UPDATE JobRun SET workerId = 'somebody' WHERE id = '{moved.job_id}'", {})
+    Queue(db).write_lines([_line(claim, f"of-{claim.job_id}") for claim in (moved, ours, retried)])
+    assert [len(jobs.logs(db, claim.job_id)) for claim in (ours, retried, moved)] == [1, 0, 0]
+
+
+def _line(claim: Claim, line_id: str) -> dict[str, Any]:
+    fence = {"id": claim.job_id, "attempt": claim.attempt, "worker": claim.worker_id}
+    return fence | {"log_id": line_id, "level": "info", "message": "x"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runtime import heartbeats, jobs
-from runtime.context import Interrupted, Job, LostJob
+from runtime.context import LOG_LINES_MOST, Interrupted, Job, LostJob
 from runtime.db import Database, DatabaseError
 from runtime.handlers import Handler, Registry
 from runtime.jobs import NewJob
@@ -116,6 +116,53 @@ def test_log_lines_and_progress_of_a_job_are_written(db: Database, url: str) -> 
         ("warn", "half way"),
         ("info", "done"),
     ]
+
+
+def test_a_line_that_is_written_already_costs_none_of_the_others(
+    db: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a commit whose answer was lost, when more has been said since."""
+    names = iter(["line-1", "line-2", "line-3"])
+    monkeypatch.setattr("runtime.worker.new_id", lambda: next(names))
+    db.change("INSERT INTO JobLog (id, jobRunId, message) VALUES ('line-2', 'another', 'x')", {})
+
+    def report(job: Job) -> None:
+        for number in (1, 2, 3):
+            job.log(f"said {number}")
+
+    job_id = jobs.enqueue(db, "report")
+    with running(worker(url, registry(report=report))):
+        ended(db, job_id)
+    assert [line["message"] for line in jobs.logs(db, job_id)] == ["said 1", "said 3"]
+
+
+def test_an_attempt_says_no_more_than_the_table_can_bear() -> None:
+    said: list[str] = []
+    claim = Claim("1", "talkative", None, 1, 3, None, None, None, "me")
+    job = Job(claim, lambda: None, lambda kind, claim, **facts: said.append(facts["message"]))
+    for _ in range(LOG_LINES_MOST + 10):
+        job.log("and another thing")
+    assert len(said) == LOG_LINES_MOST
+    assert said[-1] == "10000 lines: what this attempt says from here on is not kept"
+
+
+def test_a_talkative_job_keeps_no_other_waiting(db: Database, url: str) -> None:
+    others_ended = threading.Event()
+
+    def talkative(job: Job) -> None:
+        while not others_ended.is_set():
+            job.log("and another thing")
+
+    talks = jobs.enqueue(db, "talkative")
+    me = worker(url, registry(talkative=talkative, mail=lambda job: None), JOB_WORKER_CONCURRENCY="2")
+    try:
+        with running(me):
+            eventually(lambda: jobs.logs(db, talks))
+            ended(db, jobs.enqueue(db, "mail"))
+            others_ended.set()
+            ended(db, talks)
+    finally:
+        others_ended.set()
 
 
 def test_an_unknown_job_waits_and_is_named_once(db: Database, url: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -157,6 +157,13 @@ INSERT INTO JobLog (id, jobRunId, attempt, level, message)
 SELECT :log_id, id, attempt, :level, :message FROM JobRun
 WHERE id = :id AND attempt = :attempt AND workerId = :worker AND status = 'RUNNING';
 
+-- :name running_among
+SELECT id, attempt, workerId FROM JobRun WHERE id IN :ids AND status = 'RUNNING';
+
+-- :name add_line
+INSERT INTO JobLog (id, jobRunId, attempt, level, message)
+VALUES (:log_id, :id, :attempt, :level, :message);
+
 -- :name mine
 SELECT id, attempt FROM JobRun WHERE status = 'RUNNING' AND workerId = :worker;
 
@@ -188,7 +195,7 @@ WHERE status = :status AND runAt < UTC_TIMESTAMP(3) - INTERVAL :days DAY
 ORDER BY priority, runAt LIMIT 500;
 
 -- :name prune_logs
-DELETE FROM JobLog WHERE jobRunId IN :ids;
+DELETE FROM JobLog WHERE jobRunId IN :ids LIMIT :most;
 
 -- :name prune
 DELETE FROM JobRun WHERE id IN :ids AND status IN ('COMPLETED', 'FAILED', 'CANCELLED');
