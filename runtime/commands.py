@@ -71,7 +71,9 @@ def _schedules(parser: argparse.ArgumentParser) -> None:
 def _jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["list", "summary", "show", "cancel", "retry"], nargs="?", default="summary")
     parser.add_argument("id", nargs="?")
-    parser.add_argument("--status", help="only jobs in this status")
+    parser.add_argument("--status", help="list: only jobs in this status")
+    parser.add_argument("--failed", action="store_true", help="retry: every failed job")
+    parser.add_argument("--name", help="retry --failed: only jobs of this name")
     parser.add_argument("--limit", type=int, default=20)
     parser.add_argument("--json", action="store_true")
 
@@ -143,8 +145,10 @@ def _schedule_line(row: dict[str, Any]) -> str:
 
 def _job_command(settings: Settings, options: Any) -> int:
     from runtime import jobs
+    from runtime.wakeup import Wakeup
 
-    if options.action in ("show", "cancel", "retry") and options.id is None:
+    all_failed = options.action == "retry" and options.failed and options.id is None
+    if options.action in ("show", "cancel", "retry") and options.id is None and not all_failed:
         return _which("which job?", "python -m runtime jobs list")
     with _open(settings) as db:
         if options.action == "summary":
@@ -159,10 +163,15 @@ def _job_command(settings: Settings, options: Any) -> int:
             answer = jobs.cancel(db, options.id)
             print(answer or "no such job")
             return 0 if answer in ("cancelled", "requested") else EXIT_FAILED
+        elif all_failed:
+            print(f"{jobs.requeue_failed(db, options.name)} failed job(s) queued again")
+        elif jobs.requeue(db, options.id):
+            print("queued again")
         else:
-            done = jobs.requeue(db, options.id)
-            print("queued again" if done else "only a failed or cancelled job can be retried")
-            return 0 if done else EXIT_FAILED
+            print("only a failed or cancelled job can be retried")
+            return EXIT_FAILED
+    if options.action == "retry":
+        Wakeup(settings.wake_addresses).send()
     return 0
 
 

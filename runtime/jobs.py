@@ -275,3 +275,16 @@ def cancel(db: Database, job_id: str) -> str | None:
 def requeue(db: Database, job_id: str) -> bool:
     """Start a failed or cancelled job again with all its attempts; False when it is neither."""
     return db.execute("jobs.requeue", id=job_id) == 1
+
+
+def requeue_failed(db: Database, job_name: str | None = None) -> int:
+    """Start every failed job again, or those of one name, with all their attempts; how many. 500 to a transaction.
+
+    Each of them once, also when it fails again at once.
+    """
+    count, after = 0, ""
+    while rows := db.fetch("jobs.failed", job_name=job_name, after=after):
+        ids = [row["id"] for row in rows]
+        count += db.transact(partial(db.execute, "jobs.requeue_failed", ids=ids))
+        after = ids[-1]
+    return count

@@ -200,6 +200,7 @@ def test_jobs_and_schedules_are_handled_from_the_command_line(
         assert json.loads(command("jobs", "show", job_id, "--json"))[0]["priority"] == -2
         assert command("jobs", "cancel", job_id) == "cancelled"
         assert command("jobs", "retry", job_id) == "queued again"
+        assert command("jobs", "retry", "--failed") == "0 failed job(s) queued again"
         schedules.sync(db, [ScheduleDefinition("hourly", "mail", cron="0 * * * *")])
         command("schedules", "enable", "hourly")
         assert "enabled" in command("schedules")

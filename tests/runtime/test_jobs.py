@@ -181,6 +181,19 @@ def test_a_failed_job_can_be_started_again_with_all_its_attempts(db: Database) -
     assert again.attempt == 1
 
 
+def test_all_failed_jobs_can_be_started_again_or_those_of_one_name(db: Database) -> None:
+    jobs.enqueue_many(
+        db, [NewJob("mail", max_attempts=1)] * 3 + [NewJob("page", max_attempts=1)] * 2 + [NewJob("page")]
+    )
+    claims = Queue(db).turn_over([], ["mail", "page"], 6, "me")
+    Queue(db).turn_over([Outcome(claim, "failed", "broken") for claim in claims], [], 0, "me")
+    assert jobs.requeue_failed(db, "page") == 2
+    assert (jobs.summary(db).queued, jobs.summary(db).failed, jobs.summary(db).scheduled) == (2, 3, 1)
+    assert jobs.requeue_failed(db) == 3
+    assert jobs.requeue_failed(db) == 0
+    assert jobs.summary(db).queued == 5
+
+
 def test_recent_jobs_come_latest_first_and_by_status(db: Database) -> None:
     ids = [jobs.enqueue(db, "mail") for _ in range(3)]
     jobs.cancel(db, ids[0])
