@@ -4,37 +4,58 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from runtime import jobs
 from runtime.db import Database, Unreachable, connect
+from runtime.db.pool import Exhausted
 from runtime.identity import new_id
 from runtime.settings import Settings
 from runtime.wakeup import Wakeup
 
 _lock = threading.Lock()
-_open: tuple[str, Database, Wakeup] | None = None
+_open: dict[str, Database] = {}
+_wakeups: dict[tuple[tuple[str, int], ...], Wakeup] = {}
 
 
 def enqueue(job_name: str, payload: Any = None, **options: Any) -> str:
-    """See `runtime.enqueue`. Safe from several threads; they take turns."""
-    global _open
-    with _lock:
-        settings = Settings.from_env()
-        url = settings.require_database_url()
-        if _open is None or _open[0] != url:
-            _open = (url, connect(url), Wakeup(settings.wake_addresses))
-        _, db, wakeup = _open
-        options.setdefault("job_id", new_id())
-        try:
-            job_id = jobs.enqueue(db, job_name, payload, **options)
-        except Unreachable:
-            # The server may have closed a connection that was idle for hours. The first INSERT may have arrived all the
-            # same; the id, which is ours, says so then.
-            job_id = jobs.enqueue(db, job_name, payload, **options)
-        wakeup.send()
+    """See `runtime.enqueue`. Safe from several threads."""
+    settings = Settings.from_env()
+    options.setdefault("job_id", new_id())
+    job_id = _insert(settings.require_database_url(), job_name, payload, options)
+    addresses = settings.wake_addresses
+    _wakeups.setdefault(addresses, Wakeup(addresses)).send()
     wake_this_process()
     return job_id
+
+
+def _insert(url: str, job_name: str, payload: Any, options: dict[str, Any]) -> str:
+    try:
+        with _connection(url) as db:
+            return jobs.enqueue(db, job_name, payload, **options)
+    except Exhausted:
+        raise
+    except Unreachable:
+        # The server may have closed a connection that was idle for hours. The first INSERT may have arrived all the
+        # same; the id, which is ours, says so then.
+        with _connection(url) as db:
+            return jobs.enqueue(db, job_name, payload, **options)
+
+
+@contextmanager
+def _connection(url: str) -> Iterator[Database]:
+    """One of the process's own connections where it has a worker, which is one of its budget; else ours, in turns."""
+    start = sys.modules.get("runtime.start")  # a process without a worker does not load its code
+    if start is not None and url in start.pools:
+        with start.pools[url].lend() as db:
+            yield db
+        return
+    with _lock:
+        if url not in _open:
+            _open[url] = connect(url)
+        yield _open[url]
 
 
 def wake_this_process() -> None:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from runtime.context import Interrupted, Job, storable
+from runtime.db import DatabaseError
 from runtime.handlers import FailedForGood
 from runtime.loop import Bell
 from runtime.queue import Claim, Outcome
@@ -177,7 +178,8 @@ def _interrupted(running: Running) -> Outcome:
 def _text(error: BaseException) -> str:
     name = type(error).__name__
     try:
-        return storable(f"{name}: {error}" if str(error) else name)
+        text = f"{name}: {error}" if str(error) else name
+        return storable(f"{text}; {error.hint}" if isinstance(error, DatabaseError) and error.hint else text)
     except Exception:
         return f"{name}, of which even the text cannot be read"
 

@@ -18,11 +18,18 @@ MARGIN_SECONDS = 3.0
 DEFAULT_DRAINING_SECONDS = 10
 
 
+pools: dict[str, Pool] = {}
+"""The connections of this process by URL: what else it has to say to that database, it says over one of them."""
+
+
 def pool(settings: Settings) -> Pool:
+    """The connections of a new worker, daemon or web server, as many as DATABASE_CONNECTION_LIMIT allows."""
     url = settings.require_database_url()
     # Every loop looks for the dead at least once in a lease of liveness.
     idle_seconds = 3 + 2 * math.ceil(heartbeats.lease_ms(settings.heartbeat_interval_ms) / 1000)
-    return Pool(lambda: connect(url, create=True), settings.database_connection_limit, idle_seconds=idle_seconds)
+    limit = settings.database_connection_limit
+    pools[url] = Pool(lambda: connect(url, create=True), limit, idle_seconds=idle_seconds)
+    return pools[url]
 
 
 def insist(who: str, stop: Stop, bell: Bell, action: Callable[[], T]) -> T | None:

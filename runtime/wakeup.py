@@ -10,16 +10,18 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from runtime import log
 
 KNOCK = b"deploykit wake 1"
 REST_SECONDS = 0.1
 RESOLVE_AGAIN_SECONDS = 60.0
+RESOLVE_PATIENCE_SECONDS = 0.5
 
 
 class Wakeup:
-    """Sends the knock to every address configured; does nothing where none is."""
+    """Sends the knock to every address configured; does nothing where none is. Safe from several threads."""
 
     def __init__(self, addresses: Sequence[tuple[str, int]]) -> None:
         self._addresses = addresses
@@ -30,25 +32,23 @@ class Wakeup:
         if not self._addresses:
             return
         if time.monotonic() >= self._resolve_at:
-            self._resolve()
+            self._resolve_at = time.monotonic() + RESOLVE_AGAIN_SECONDS
+            # Aside: a name server that does not answer takes ten seconds and more to be given up.
+            resolving = threading.Thread(target=self._resolve, name="wakeup names", daemon=True)
+            resolving.start()
+            resolving.join(RESOLVE_PATIENCE_SECONDS)
         for family, address in self._resolved:
-            try:
-                with socket.socket(family, socket.SOCK_DGRAM) as sock:
-                    sock.setblocking(False)
-                    sock.sendto(KNOCK, address)
-            except OSError:
-                continue
+            with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
+                sock.setblocking(False)
+                sock.sendto(KNOCK, address)
 
     def _resolve(self) -> None:
-        """A name may stand for several replicas: all of them are told."""
-        self._resolve_at = time.monotonic() + RESOLVE_AGAIN_SECONDS
+        """A name may stand for several replicas: all of them are told. What cannot be found stays where it was."""
         found = []
         for host, port in self._addresses:
-            try:
+            with suppress(OSError, UnicodeError):  # the second: a name that can be none
                 found += socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-            except OSError:
-                continue
-        self._resolved = list({(entry[0], entry[4]) for entry in found})
+        self._resolved = list({(entry[0], entry[4]) for entry in found}) or self._resolved
 
 
 class Listener(threading.Thread):

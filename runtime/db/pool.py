@@ -10,6 +10,10 @@ from runtime.db.database import Database
 from runtime.db.errors import Unreachable
 
 
+class Exhausted(Unreachable):
+    """Every connection that this process may open is in use."""
+
+
 class Pool:
     """Connections on demand. `reserve` takes one for good (a loop, the heart), `lend` takes one for a moment."""
 
@@ -21,12 +25,13 @@ class Pool:
         self._idle_seconds = idle_seconds
         self._free = threading.Semaphore(limit)
         self._limit = limit
+        self._reserved = 0
         self._wait_seconds = wait_seconds
         self._idle: list[Database] = []
         self._lock = threading.Lock()
 
     def reserve(self) -> Database:
-        """Open a connection that stays with the caller. Raises `Unreachable` when the budget is spent."""
+        """Open a connection that stays with the caller. Raises `Exhausted` when the budget is spent."""
         self._take(0.0)
         try:
             with self._lock:
@@ -35,6 +40,7 @@ class Pool:
             db = self._dial()
             if self._idle_seconds is not None:
                 db.limit_idle(self._idle_seconds)
+            self._reserved += 1
             return db
         except BaseException:
             self._free.release()
@@ -43,12 +49,16 @@ class Pool:
     def release(self, db: Database) -> None:
         """Close a reserved connection and give its place back."""
         db.close()
+        self._reserved -= 1
         self._free.release()
 
     @contextmanager
     def lend(self) -> Iterator[Database]:
-        """A connection for the length of the block; waits for a free one."""
-        self._take(self._wait_seconds)
+        """A connection for the length of the block; waits for a free one, unless all are reserved for good.
+
+        Raises `Exhausted` when none came free in time.
+        """
+        self._take(self._wait_seconds if self._reserved < self._limit else 0.0)
         try:
             with self._lock:
                 db = self._idle.pop() if self._idle else None
@@ -70,6 +80,6 @@ class Pool:
 
     def _take(self, wait_seconds: float) -> None:
         if not self._free.acquire(timeout=wait_seconds):
-            raise Unreachable(
+            raise Exhausted(
                 f"all {self._limit} connections of this process are in use", "raise DATABASE_CONNECTION_LIMIT"
             )

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
 from runtime import client, jobs
-from runtime.db import Database, Unreachable
+from runtime.context import Job
+from runtime.db import Database, Unreachable, connect
+from runtime.jobs import NewJob
+from runtime.loop import Stop
+from runtime.worker import Worker
+from tests.runtime.support import LONGEST_SECONDS, ended, eventually, registry, running, settings
 
 
 def test_an_enqueue_whose_answer_is_lost_adds_one_job(db: Database, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,3 +29,43 @@ def test_an_enqueue_whose_answer_is_lost_adds_one_job(db: Database, url: str, mo
     job_id = client.enqueue("mail", {"a": 1})
     assert lost == ["jobs.enqueue"]
     assert [row.id for row in jobs.recent(db)] == [job_id]
+
+
+def test_jobs_that_enqueue_stay_within_the_connections_of_their_process(
+    db: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    dialled, dial = list[Database](), connect
+
+    def counted(*words: Any, **options: Any) -> Database:
+        dialled.append(dial(*words, **options))
+        return dialled[-1]
+
+    monkeypatch.setattr("runtime.start.connect", counted)
+    monkeypatch.setattr("runtime.client.connect", counted)
+    together = threading.Barrier(4)
+
+    def parent(job: Job) -> None:
+        together.wait(LONGEST_SECONDS)
+        client.enqueue("child")
+
+    limits = settings(url, JOB_WORKER_CONCURRENCY="4", DATABASE_CONNECTION_LIMIT="4")
+    jobs.enqueue_many(db, [NewJob("parent")] * 4)
+    with running(Worker(limits, registry(parent=parent, child=lambda job: None), Stop())):
+        eventually(lambda: jobs.summary(db).completed == 8)
+    assert len(dialled) <= 4
+
+
+def test_a_job_that_enqueues_where_no_connection_is_left_is_told_the_cure(
+    db: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    job_id = jobs.enqueue(db, "parent", max_attempts=1)
+    limits = settings(url, DATABASE_CONNECTION_LIMIT="2")
+
+    def parent(job: Job) -> None:
+        client.enqueue("child")
+
+    with running(Worker(limits, registry(parent=parent), Stop())):
+        row = ended(db, job_id, "FAILED")
+    assert "raise DATABASE_CONNECTION_LIMIT" in (row.last_error or "")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime import client, jobs
+from runtime import client, jobs, wakeup
 from runtime.db import connect
 from runtime.loop import Stop
 from runtime.migrations import migrate
@@ -31,15 +31,47 @@ def test_a_knock_after_the_look_is_never_forgotten() -> None:
     woken = threading.Semaphore(0)
     listener = Listener(0, lambda: woken.release())
     listener.start()
-    wakeup = Wakeup([("127.0.0.1", listener.port)])
+    knocker = Wakeup([("127.0.0.1", listener.port)])
     for _ in range(3):
-        wakeup.send()
+        knocker.send()
         assert woken.acquire(timeout=LONGEST_SECONDS)
 
 
 def test_nobody_at_home_is_no_error() -> None:
-    Wakeup([("127.0.0.1", 9), ("no-such-host.invalid", 9)]).send()
+    Wakeup([("127.0.0.1", 9), ("no-such-host.invalid", 9), ("x" * 70 + ".invalid", 9)]).send()
     Wakeup([]).send()
+
+
+def test_a_name_server_that_does_not_answer_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    give_up, answered = threading.Event(), list[str]()
+
+    def wait(host: str, port: int, **options: object) -> list[object]:
+        give_up.wait(LONGEST_SECONDS)
+        answered.append(host)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait)
+    monkeypatch.setattr(wakeup, "RESOLVE_PATIENCE_SECONDS", 0.01)
+    Wakeup([("worker.internal", 9)]).send()
+    assert answered == []
+    give_up.set()
+
+
+def test_while_a_name_cannot_be_found_the_knock_goes_where_it_went_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    woken = threading.Semaphore(0)
+    listener = Listener(0, lambda: woken.release())
+    listener.start()
+    monkeypatch.setattr(wakeup, "RESOLVE_AGAIN_SECONDS", 0.0)
+    knocker = Wakeup([("127.0.0.1", listener.port)])
+    knocker.send()
+    assert woken.acquire(timeout=LONGEST_SECONDS)
+
+    def refuse(host: str, port: int, **options: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    knocker.send()
+    assert woken.acquire(timeout=LONGEST_SECONDS)
 
 
 def test_a_taken_port_means_polling_alone(capfd: pytest.CaptureFixture[str]) -> None:
