@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -119,7 +120,8 @@ def http(
 ) -> None:
     """Declare an HTTP call as the handler of a job: the payload is the JSON body.
 
-    2xx is success, 408, 429 and 5xx fail the attempt, any other answer fails the job for good.
+    `${NAME}` in the address and in headers is the variable of that name at the time of the call: that is where a token
+    belongs. 2xx is success, 408, 429 and 5xx fail the attempt, any other answer fails the job for good.
     """
     registry.add(
         Handler(
@@ -243,24 +245,37 @@ def _end_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def call_http(job: Job, method: str, url: str, headers: dict[str, str], timeout_seconds: int) -> None:
+def call_http(job: Job, method: str, url: str, headers: Mapping[str, str], timeout_seconds: int) -> None:
     """Make an HTTP call for a job; the id of the job is the idempotency key."""
     import urllib.error
+    import urllib.parse
     import urllib.request
 
+    address = _with_variables(url)
+    # Of the address only the host is ever shown: the path of a web hook is its password.
+    place = f"{method} {urllib.parse.urlsplit(address).netloc.rpartition('@')[2]}"
+    about = {"Content-Type": "application/json", "Idempotency-Key": job.id, "Job-Attempt": str(job.attempt)}
     request = urllib.request.Request(
-        url,
+        address,
         method=method.upper(),
         data=json.dumps(job.payload).encode(),
-        headers={"Content-Type": "application/json", "Idempotency-Key": job.id, "Job-Attempt": str(job.attempt)}
-        | headers,
+        headers=about | {name: _with_variables(value) for name, value in headers.items()},
     )
     try:
         with urllib.request.urlopen(request, timeout=timeout_seconds) as response:
             response.read(TAIL)
     except urllib.error.HTTPError as error:
-        problem = f"{method} {url} answered {error.code}"
+        problem = f"{place} answered {error.code}"
         passing = error.code in (408, 429) or error.code >= 500
         raise RuntimeError(problem) if passing else FailedForGood(problem) from None
     except OSError as error:
-        raise RuntimeError(f"{method} {url}: {error}") from None
+        raise RuntimeError(f"{place}: {error}") from None
+
+
+def _with_variables(text: str) -> str:
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise RuntimeError(f"the variable {match[1]} is not set, which this call needs")
+        return os.environ[match[1]]
+
+    return re.sub(r"\$\{(\w+)\}", value, text)

@@ -136,6 +136,18 @@ def test_the_answer_decides_whether_trying_again_makes_sense(web: Web, status: i
         call(web, status)
 
 
+def test_a_token_comes_from_the_environment_and_is_never_shown(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"http://127.0.0.1:{web.server_port}/${{STATUS}}"
+    with pytest.raises(RuntimeError, match="the variable STATUS is not set, which this call needs"):
+        handlers.call_http(job(), "POST", url, {}, 10)
+    monkeypatch.setenv("STATUS", "500")
+    monkeypatch.setenv("HOOK_TOKEN", "k-123")
+    with pytest.raises(RuntimeError) as failed:
+        handlers.call_http(job(), "POST", url, {"X-Key": "Bearer ${HOOK_TOKEN}"}, 10)
+    assert str(failed.value) == f"POST 127.0.0.1:{web.server_port} answered 500"
+    assert web.seen == [("/500", "id1", "Bearer k-123", None)]
+
+
 def test_an_http_call_to_nobody_is_tried_again() -> None:
     with pytest.raises(RuntimeError, match=r"127\.0\.0\.1:1"):
         handlers.call_http(job(), "POST", "http://127.0.0.1:1/", {}, 10)
