@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -138,10 +139,10 @@ def _passed(schedule: Schedule, first: datetime, now: datetime) -> tuple[list[da
         count = (now - first) // step + 1
         start = max(0, count - MISSED_ROWS_MOST)
         return [first + step * number for number in range(start, count)], first + step * count
-    passed = [first]
+    passed = deque([first], MISSED_ROWS_MOST)  # each minute of a year would fill the memory of a small process
     for due in due_times(schedule, first):
         if due > now:
-            return passed[-MISSED_ROWS_MOST:], due
+            return list(passed), due
         passed.append(due)
     raise AssertionError("due_times has no end")
 
