@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from runtime import job
-from runtime.context import Interrupted, Job
+from runtime import job, slots
+from runtime.context import Job
+from runtime.queue import Outcome
 
 
 def _write_down(event: str, job: Job) -> None:
@@ -27,14 +28,26 @@ def _write_down(event: str, job: Job) -> None:
 
 @contextmanager
 def _written_down(job: Job) -> Iterator[None]:
-    """Begin and end; `told` when the worker ended the attempt, which it then gives back."""
     _write_down("begin", job)
-    try:
-        yield
-    except Interrupted:
-        _write_down("told", job)
-        raise
+    yield
     _write_down("end", job)
+
+
+_interrupted = slots._interrupted
+
+
+def _told(running: slots.Running) -> Outcome:
+    """An attempt that the worker ended and gives back.
+
+    Written down here, where that is decided: in a handler the exception may arrive while it is writing down.
+    """
+    outcome = _interrupted(running)
+    if outcome.verdict == "released":
+        _write_down("told", running.job)
+    return outcome
+
+
+slots._interrupted = _told
 
 
 @job()

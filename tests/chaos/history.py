@@ -19,7 +19,7 @@ ENDED = ("COMPLETED", "FAILED", "CANCELLED")
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """A handler was entered (`begin`) or left (`end`; `told` when the worker ended it)."""
+    """A handler was entered (`begin`) or ran to its end (`end`); its worker ended it and gives it back (`told`)."""
 
     event: str
     job: str
@@ -79,9 +79,26 @@ def _lost(history: History) -> Iterable[str]:
             yield f"job {job} is still {row.status}"
 
 
+def kept(executions: Iterable[Execution]) -> Counter[tuple[str, int]]:
+    """How often each attempt was begun and not given back. `executions` in the order in which they were written down.
+
+    Told to end before it had begun, an attempt has nothing to give back.
+    """
+    open_ones: Counter[tuple[str, int, int]] = Counter()
+    for each in executions:
+        key = (each.job, each.attempt, each.pid)
+        if each.event == "begin":
+            open_ones[key] += 1
+        elif each.event == "told" and open_ones[key] > 0:
+            open_ones[key] -= 1
+    counted: Counter[tuple[str, int]] = Counter()
+    for (job, attempt, _), count in open_ones.items():
+        counted[job, attempt] += count
+    return counted
+
+
 def _executed_too_often(history: History) -> Iterable[str]:
-    begun = Counter((each.job, each.attempt) for each in history.executions if each.event == "begin")
-    begun.subtract((each.job, each.attempt) for each in history.executions if each.event == "told")
+    begun = kept(history.executions)
     # A job that completes in its own transaction may be told to end in the moment after its commit: it did run.
     committed = {each.job for each in history.executions if each.event == "begin"} & history.transactional
     runs: Counter[str] = Counter()

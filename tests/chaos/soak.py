@@ -14,7 +14,7 @@ from datetime import datetime
 from runtime import jobs, schedules
 from runtime.db import Database, DatabaseError, connect, instant
 from runtime.handlers import ScheduleDefinition
-from tests.chaos.history import ENDED, Ended, Fire, History, complaints, read_executions
+from tests.chaos.history import ENDED, Ended, Fire, History, complaints, kept, read_executions
 from tests.chaos.processes import Fleet, Process
 from tests.runtime.support import eventually
 
@@ -186,7 +186,7 @@ class Soak:
         report.accepted = len(self._accepted)
         report.ended = Counter(row["status"] for row in ran)
         report.executions = len(begun)
-        report.told = sum(each.event == "told" for each in history.executions)
+        report.told = len(begun) - kept(history.executions).total()
         report.extra = len(begun) - report.told - len({each.job for each in begun})
         report.attempts_taken_away = sum(row["attempt"] - 1 for row in ran if row["status"] in ENDED)
         report.effects = len(history.effects)

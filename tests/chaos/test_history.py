@@ -36,6 +36,15 @@ def test_a_job_may_be_told_to_end_in_the_moment_after_its_own_transaction_comple
     assert complaints(replace(GOOD, executions=told)) == []
 
 
+def test_an_attempt_that_was_given_back_may_run_again_in_any_process() -> None:
+    told = Execution("told", "a", 1, 10)
+    before_it_began = (told, *GOOD.executions)
+    at_its_last_instruction = (*GOOD.executions[:2], told, *GOOD.executions)
+    elsewhere = (Execution("begin", "a", 1, 11), Execution("told", "a", 1, 11), *GOOD.executions)
+    for executions in (before_it_began, at_its_last_instruction, elsewhere):
+        assert complaints(replace(GOOD, executions=executions)) == []
+
+
 @pytest.mark.parametrize(
     ("bad", "complaint"),
     [
@@ -45,6 +54,10 @@ def test_a_job_may_be_told_to_end_in_the_moment_after_its_own_transaction_comple
         ({"executions": (*GOOD.executions, Execution("begin", "a", 2, 11))}, "ended in attempt 1, but was begun 2"),
         ({"executions": GOOD.executions[:2]}, "job b is completed and never ran"),
         ({"executions": (*GOOD.executions[:2], *TOLD_B)}, "job b is completed and never ran"),
+        (
+            {"executions": (Execution("told", "a", 1, 10), *GOOD.executions, Execution("begin", "a", 1, 11))},
+            "job a attempt 1 was begun 2 times",
+        ),
         ({"effects": ("a", "a")}, "job a (COMPLETED) has 2 effects instead of 1"),
         ({"effects": ()}, "job a (COMPLETED) has 0 effects instead of 1"),
         ({"due_times": (*GOOD.due_times, ("hourly", NOON))}, "became 2 jobs at 2026-03-01T12"),
