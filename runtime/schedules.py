@@ -347,7 +347,7 @@ def attend(
     """
     if schedule.next_run_at is None:
         first = next_due(schedule, now)
-        db.execute("schedules.plan", id=schedule.id, next=stamp(first))
+        db.transact(lambda: _plan(db, schedule, first))
         return first, None
     first = _first_unsettled(schedule, schedule.next_run_at)
     wanted = max(first, schedule.paused_until or first)
@@ -356,6 +356,16 @@ def attend(
     decision = decide(replace(schedule, next_run_at=first), now, watched_since)
     fired = db.transact(lambda: _fire(db, leadership, schedule, decision))
     return decision.next_run_at, decision if fired else None
+
+
+def _plan(db: Database, schedule: Schedule, first: datetime) -> None:
+    _refuse_held(db, schedule)
+    db.execute("schedules.plan", id=schedule.id, next=stamp(first))
+
+
+def _refuse_held(db: Database, schedule: Schedule) -> None:
+    if not db.fetch("schedules.free", id=schedule.id) and db.fetch("schedules.there", id=schedule.id):
+        raise HeldSchedule
 
 
 def _first_unsettled(schedule: Schedule, planned: datetime) -> datetime:
@@ -376,8 +386,7 @@ def _fire(db: Database, leadership: Leadership, schedule: Schedule, decision: De
     """
     if not lease.holds(db, leadership):
         raise StaleLeadership
-    if not db.fetch("schedules.free", id=schedule.id) and db.fetch("schedules.there", id=schedule.id):
-        raise HeldSchedule  # at once: as long as we wait, nobody can renew the lease
+    _refuse_held(db, schedule)  # at once: as long as we wait, nobody can renew the lease
     assert schedule.next_run_at is not None
     latest = max((*decision.run, *decision.missed))
     advanced = db.execute(
