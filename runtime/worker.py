@@ -180,6 +180,7 @@ class Worker:
             return self._turn()
         except Exception:
             self._uncertain = True  # a claim may have been committed without our hearing of it
+            self._next_poll = 0.0  # and what the look was about to find is not to wait for the next one
             raise
 
     def _turn(self) -> float:
@@ -223,8 +224,8 @@ class Worker:
         due = self._next_due is not None and now >= self._next_due
         if now < self._next_poll and not due and not (self._hungry and now >= self._next_glance):
             return
+        self._next_poll = now + self._poll_seconds  # before the look: a wake-up in the middle of it asks for another
         glance = self._queue.glance()
-        self._next_poll = now + self._poll_seconds
         self._next_glance = now + GLANCE_MOST_SECONDS
         if glance.next_due_seconds == 0.0:
             promoted = self._queue.promote()

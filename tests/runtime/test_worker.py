@@ -8,11 +8,11 @@ import pytest
 
 from runtime import heartbeats, jobs
 from runtime.context import LOG_LINES_MOST, Interrupted, Job, LostJob
-from runtime.db import Database, DatabaseError
+from runtime.db import Database, DatabaseError, Unreachable
 from runtime.handlers import Handler, Registry
 from runtime.jobs import NewJob
 from runtime.loop import Stop
-from runtime.queue import Claim, Outcome, Queue
+from runtime.queue import Claim, Glance, Outcome, Queue
 from runtime.slots import Slots
 from runtime.worker import Worker
 from tests.runtime.support import LONGEST_SECONDS, ended, eventually, registry, running, settings, sql
@@ -174,6 +174,57 @@ def test_an_unknown_job_waits_and_is_named_once(db: Database, url: str, capfd: p
     assert row is not None
     assert (row.status, row.attempt) == ("QUEUED", 0)
     assert capfd.readouterr().out.count("no handler: new-thing") == 1
+
+
+def test_a_name_that_is_another_but_for_a_space_is_another_job(db: Database, url: str) -> None:
+    """Servers compare texts without the spaces at their end, and in a table that Prisma made without their case."""
+    others = [jobs.enqueue(db, "work "), jobs.enqueue(db, "Work")]
+    if db.dialect == "mysql":
+        sql(url, "ALTER TABLE JobRun MODIFY jobName VARCHAR(191) COLLATE utf8mb4_unicode_ci NOT NULL")
+    try:
+        with running(worker(url, registry(work=lambda job: None, späť=lambda job: None))):
+            ended(db, jobs.enqueue(db, "work"))
+            ended(db, jobs.enqueue(db, "späť"))
+        assert [(row.status, row.attempt) for job_id in others if (row := jobs.read(db, job_id))] == [("QUEUED", 0)] * 2
+    finally:
+        if db.dialect == "mysql":
+            sql(url, "ALTER TABLE JobRun MODIFY jobName VARCHAR(191) COLLATE utf8mb4_bin NOT NULL")
+
+
+def test_a_wake_up_in_the_middle_of_a_look_is_not_forgotten(
+    db: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look did not see the job yet; without another one it would wait for the next poll, an hour away."""
+    me = worker(url, registry(work=lambda job: None), JOB_WORKER_POLL_INTERVAL_MS="3600000")
+    glance, ids = Queue.glance, list[str]()
+
+    def glance_and_then(self: Queue) -> Glance:
+        seen = glance(self)
+        if not ids:
+            ids.append(jobs.enqueue(db, "work"))
+            me.wake()
+        return seen
+
+    monkeypatch.setattr(Queue, "glance", glance_and_then)
+    with running(me):
+        eventually(lambda: ids)
+        ended(db, ids[0])
+
+
+def test_jobs_that_became_due_are_looked_for_again_after_a_failure(
+    db: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote, failures = Queue.promote, iter([Unreachable("the connection broke")])
+
+    def promote_after_a_failure(self: Queue) -> int:
+        for failure in failures:
+            raise failure
+        return promote(self)
+
+    monkeypatch.setattr(Queue, "promote", promote_after_a_failure)
+    job_id = jobs.enqueue(db, "work", delay_seconds=0.001)
+    with running(worker(url, registry(work=lambda job: None), JOB_WORKER_POLL_INTERVAL_MS="3600000")):
+        ended(db, job_id)
 
 
 def test_a_job_within_the_drain_window_is_finished(db: Database, url: str) -> None:
