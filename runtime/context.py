@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from runtime import log
 from runtime.db import Database, Unreachable
 from runtime.queue import Claim, Queue
 
@@ -102,7 +103,7 @@ class Job:
         self.completed_within = True
 
     def on_interrupt(self, action: Callable[[], None] | None) -> None:
-        """Called from another thread when the job should end; for handlers that wait for something outside."""
+        """Called on a thread of its own when the job should end; for handlers that wait for something outside."""
         with self._lock:
             self._interrupt = action
             late = self.end_reason is not None
@@ -115,7 +116,14 @@ class Job:
             self.end_reason = self.end_reason or reason
             action = self._interrupt
         if action is not None:
+            # Aside: one that waits, or fails, is not to keep the worker from its other jobs.
+            threading.Thread(target=self._carry_out, args=(action,), name="on_interrupt", daemon=True).start()
+
+    def _carry_out(self, action: Callable[[], None]) -> None:
+        try:
             action()
+        except Exception as error:
+            log.exception(f"job {self.name}: what it does when it should end failed", error)
 
 
 def storable(text: str) -> str:

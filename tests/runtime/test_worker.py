@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -276,6 +277,31 @@ def test_a_thread_that_obeys_nobody_does_not_keep_the_worker(db: Database, url: 
     row = jobs.read(db, job_id)
     assert row is not None
     assert (row.status, row.attempt) == ("QUEUED", 0)
+
+
+def test_what_a_job_does_when_it_should_end_holds_up_no_other(db: Database, url: str) -> None:
+    """One waits, one fails; both jobs obey nobody, and the worker must come back under a new id meanwhile."""
+    go_on = threading.Event()
+
+    def stubborn(job: Job) -> None:
+        def end() -> None:
+            if job.payload == "fails":
+                raise RuntimeError("as asked")
+            go_on.wait(LONGEST_SECONDS)
+
+        job.on_interrupt(end)
+        with suppress(Interrupted):
+            go_on.wait(LONGEST_SECONDS)
+
+    jobs.enqueue_many(db, [NewJob("stubborn", "waits"), NewJob("stubborn", "fails")])
+    me = worker(url, registry(stubborn=stubborn, mail=lambda job: None), JOB_WORKER_CONCURRENCY="3")
+    with running(me):
+        eventually(lambda: jobs.summary(db).running == 2)
+        first = me.identity.id
+        sql(url, f"UPDATE WorkerInstance SET status = 'DEAD' WHERE id = '{first}'")
+        eventually(lambda: me.identity.id != first)
+        ended(db, jobs.enqueue(db, "mail"))
+        go_on.set()
 
 
 def test_a_worker_that_was_declared_dead_starts_again_and_its_late_result_is_refused(db: Database, url: str) -> None:
