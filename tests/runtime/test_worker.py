@@ -279,6 +279,51 @@ def test_a_thread_that_obeys_nobody_does_not_keep_the_worker(db: Database, url: 
     assert (row.status, row.attempt) == ("QUEUED", 0)
 
 
+def test_a_thread_that_was_given_up_does_not_complete_what_was_started_again_by_hand(db: Database, url: str) -> None:
+    """The same worker has the same attempt again: the table cannot tell the two apart."""
+    attempts, first_goes_on, second_goes_on, first_has_ended = (
+        0,
+        threading.Event(),
+        threading.Event(),
+        threading.Event(),
+    )
+    refused: list[type[BaseException]] = []
+
+    def hopeless() -> None:
+        while not first_goes_on.is_set():
+            with suppress(Interrupted):
+                first_goes_on.wait(0.05)
+
+    def mail(job: Job) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 2:
+            assert second_goes_on.wait(LONGEST_SECONDS)
+            return
+        hopeless()
+        try:
+            job.log("still here")
+            with job.transaction():
+                pass
+        except LostJob as error:
+            refused.append(type(error))
+        finally:
+            first_has_ended.set()
+
+    job_id = jobs.enqueue(db, "mail", timeout_seconds=1, max_attempts=1)
+    with running(worker(url, registry(mail=mail))):
+        ended(db, job_id, "FAILED")
+        sql(url, "UPDATE JobRun SET timeoutSeconds = NULL")
+        assert jobs.requeue(db, job_id)
+        eventually(lambda: attempts == 2)
+        first_goes_on.set()
+        assert first_has_ended.wait(LONGEST_SECONDS)
+        second_goes_on.set()
+        ended(db, job_id)
+    assert refused == [LostJob]
+    assert jobs.logs(db, job_id) == []
+
+
 def test_what_a_job_does_when_it_should_end_holds_up_no_other(db: Database, url: str) -> None:
     """One waits, one fails; both jobs obey nobody, and the worker must come back under a new id meanwhile."""
     go_on = threading.Event()
