@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,8 +16,17 @@ from runtime.identity import new_id
 from runtime.settings import Settings
 from runtime.wakeup import Wakeup
 
-_lock = threading.Lock()
-_open: dict[str, Database] = {}
+
+class _Own:
+    """A connection that is kept open, for one thread at a time."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.db: Database | None = None
+
+
+_own: dict[tuple[int, str], _Own] = {}
+"""By process and URL: a forked child that spoke over its parent's connection would read its parent's answers."""
 _wakeups: dict[tuple[tuple[str, int], ...], Wakeup] = {}
 
 
@@ -48,14 +58,15 @@ def _insert(url: str, job_name: str, payload: Any, options: dict[str, Any]) -> s
 def _connection(url: str) -> Iterator[Database]:
     """One of the process's own connections where it has a worker, which is one of its budget; else ours, in turns."""
     start = sys.modules.get("runtime.start")  # a process without a worker does not load its code
-    if start is not None and url in start.pools:
-        with start.pools[url].lend() as db:
+    process = os.getpid()
+    if start is not None and (process, url) in start.pools:
+        with start.pools[process, url].lend() as db:
             yield db
         return
-    with _lock:
-        if url not in _open:
-            _open[url] = connect(url)
-        yield _open[url]
+    own = _own.setdefault((process, url), _Own())
+    with own.lock:
+        own.db = own.db or connect(url)
+        yield own.db
 
 
 def wake_this_process() -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from runtime import log
 from runtime.db import Database, Unreachable
 from runtime.queue import Claim, Queue
 
@@ -38,6 +39,8 @@ class Job:
         self.end_reason: str | None = None
         """Why the job should end before it is done: cancelled, timeout, stopping or lost."""
         self.completed_within = False
+        self.given_up = False
+        """Its thread did not end and was left to itself. The same worker may run the same attempt anew, by hand."""
         self._lines = 0
 
     @property
@@ -75,11 +78,15 @@ class Job:
         if self._lines == LOG_LINES_MOST:
             level, message = "warn", f"{LOG_LINES_MOST} lines: what this attempt says from here on is not kept"
         if self._lines <= LOG_LINES_MOST:
-            self._write("log", self.claim, level=level, message=storable(message)[:LOG_LINE_CHARACTERS])
+            self._say("log", level=level, message=storable(message)[:LOG_LINE_CHARACTERS])
 
     def progress(self, percent: int) -> None:
         """Show how far the job is: 0 to 100."""
-        self._write("progress", self.claim, progress=max(0, min(100, percent)))
+        self._say("progress", progress=max(0, min(100, percent)))
+
+    def _say(self, kind: str, **facts: Any) -> None:
+        if not self.given_up:
+            self._write(kind, self.claim, **facts)
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
@@ -93,7 +100,7 @@ class Job:
             try:
                 with db.transaction():
                     yield db.cursor()
-                    if not Queue(db).complete_within(self.claim):
+                    if self.given_up or not Queue(db).complete_within(self.claim):
                         raise LostJob(f"job {self.id} attempt {self.attempt} is no longer ours")
             except Unreachable:
                 # The connection broke, perhaps at the commit itself: the table knows how it ended.
@@ -102,7 +109,7 @@ class Job:
         self.completed_within = True
 
     def on_interrupt(self, action: Callable[[], None] | None) -> None:
-        """Called from another thread when the job should end; for handlers that wait for something outside."""
+        """Called on a thread of its own when the job should end; for handlers that wait for something outside."""
         with self._lock:
             self._interrupt = action
             late = self.end_reason is not None
@@ -115,7 +122,14 @@ class Job:
             self.end_reason = self.end_reason or reason
             action = self._interrupt
         if action is not None:
+            # Aside: one that waits, or fails, is not to keep the worker from its other jobs.
+            threading.Thread(target=self._carry_out, args=(action,), name="on_interrupt", daemon=True).start()
+
+    def _carry_out(self, action: Callable[[], None]) -> None:
+        try:
             action()
+        except Exception as error:
+            log.exception(f"job {self.name}: what it does when it should end failed", error)
 
 
 def storable(text: str) -> str:

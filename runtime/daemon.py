@@ -7,7 +7,7 @@ import time
 from datetime import datetime, timedelta
 
 from runtime import heartbeats, lease, log, loop, schedules, start, transactions
-from runtime.db import Database, DatabaseError
+from runtime.db import Conflict, Database, DatabaseError, SchemaError, Unreachable
 from runtime.handlers import DeclarationError, Registry
 from runtime.identity import SCHEDULE_DAEMON, Identity
 from runtime.lease import Leadership
@@ -167,6 +167,11 @@ class ScheduleDaemon:
             except StaleLeadership:
                 self._step_down()
                 return 0.0  # to show it, and to stand by
+            except Exception:
+                self._next_check = (
+                    0.0  # the schedules we did not come to are not to wait for the next poll, an hour away
+                )
+                raise
         self._chores()
         until = min(self._next_check, self._trusted_until) - time.monotonic()
         return max(0.0, min(until, self._reaper.due_in_seconds()))
@@ -267,6 +272,12 @@ class ScheduleDaemon:
             except HeldSchedule:
                 log.warning(f"{WHO} ⚠️  schedule {schedule.name} waits: somebody's open transaction holds its row")
                 look_at, decision = now + HELD_AGAIN, None
+            except (Unreachable, Conflict, SchemaError):
+                raise
+            except DatabaseError as error:
+                # What the row says is refused, such as a name too long for a key; the others are not to wait for it.
+                log.error(f"{WHO} schedule {schedule.name}: {error.message}")
+                continue
             self._look_again(look_at, now, read_at)
             if decision is not None:
                 fired += self._report(schedule, decision)

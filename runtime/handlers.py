@@ -121,7 +121,7 @@ def http(
     """Declare an HTTP call as the handler of a job: the payload is the JSON body.
 
     `${NAME}` in the address and in headers is the variable of that name at the time of the call: that is where a token
-    belongs. 2xx is success, 408, 429 and 5xx fail the attempt, any other answer fails the job for good.
+    belongs. 2xx is success, 408, 429 and 5xx fail the attempt, any other answer (a redirect, too) fails the job.
     """
     registry.add(
         Handler(
@@ -246,23 +246,31 @@ def _end_group(pid: int) -> None:
 
 
 def call_http(job: Job, method: str, url: str, headers: Mapping[str, str], timeout_seconds: int) -> None:
-    """Make an HTTP call for a job; the id of the job is the idempotency key."""
+    """Make an HTTP call for a job; the id of the job is the idempotency key.
+
+    A redirect is an answer, and not followed: that would make a GET without a body of a POST, and hand its headers to
+    another host.
+    """
+    import http.client
     import urllib.error
     import urllib.parse
     import urllib.request
 
+    class Stay(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *answer: Any) -> None:
+            return None
+
     address = _with_variables(url)
-    # Of the address only the host is ever shown: the path of a web hook is its password.
-    place = f"{method} {urllib.parse.urlsplit(address).netloc.rpartition('@')[2]}"
+    values = {name: _with_variables(value) for name, value in headers.items()}
     about = {"Content-Type": "application/json", "Idempotency-Key": job.id, "Job-Attempt": str(job.attempt)}
-    request = urllib.request.Request(
-        address,
-        method=method.upper(),
-        data=json.dumps(job.payload).encode(),
-        headers=about | {name: _with_variables(value) for name, value in headers.items()},
-    )
+    place = method
     try:
-        with urllib.request.urlopen(request, timeout=timeout_seconds) as response:
+        # Of the address only the host is ever shown: the path of a web hook is its password.
+        place = f"{method} {urllib.parse.urlsplit(address).netloc.rpartition('@')[2]}"
+        request = urllib.request.Request(
+            address, method=method.upper(), data=json.dumps(job.payload).encode(), headers=about | values
+        )
+        with urllib.request.build_opener(Stay).open(request, timeout=timeout_seconds) as response:
             response.read(TAIL)
     except urllib.error.HTTPError as error:
         problem = f"{place} answered {error.code}"
@@ -270,12 +278,17 @@ def call_http(job: Job, method: str, url: str, headers: Mapping[str, str], timeo
         raise RuntimeError(problem) if passing else FailedForGood(problem) from None
     except OSError as error:
         raise RuntimeError(f"{place}: {error}") from None
+    except (ValueError, http.client.InvalidURL):
+        # Not their texts: they quote the address or the header, and with it the token.
+        raise FailedForGood(
+            f"{place}: its address is no http(s) URL, or a header holds a character it may not"
+        ) from None
 
 
 def _with_variables(text: str) -> str:
     def value(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
             raise RuntimeError(f"the variable {match[1]} is not set, which this call needs")
-        return os.environ[match[1]]
+        return os.environ[match[1]].strip()  # a token that was pasted with the end of its line
 
     return re.sub(r"\$\{(\w+)\}", value, text)

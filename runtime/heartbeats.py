@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from runtime import lease, log
-from runtime.db import Database, DatabaseError, Duplicate, Row, Unreachable, instant
+from runtime.db import Conflict, Database, DatabaseError, Duplicate, Row, Unreachable, instant
 from runtime.identity import Identity
 from runtime.lease import Leadership
 from runtime.loop import Outage, Pulse, Stop
@@ -121,15 +121,18 @@ def retire_predecessor(db: Database, identity: Identity) -> int:
     """
     if identity.deployment is None or identity.replica is None:
         return 0
-    return db.execute(
-        "heartbeats.declare_predecessor_dead",
-        kind=identity.kind,
-        id=identity.id,
-        deployment=identity.deployment,
-        replica=identity.replica,
-        pid=identity.pid,
-        living=_living(),
-    )
+    try:
+        return db.execute(
+            "heartbeats.declare_predecessor_dead",
+            kind=identity.kind,
+            id=identity.id,
+            deployment=identity.deployment,
+            replica=identity.replica,
+            pid=identity.pid,
+            living=_living(),
+        )
+    except Conflict:
+        return 0  # somebody holds its row, perhaps for hours: its lease ends all the same
 
 
 def _living() -> list[int]:
@@ -139,6 +142,16 @@ def _living() -> list[int]:
     except OSError:
         names = []
     return [os.getpid(), *(int(name) for name in names if name.isdigit())]
+
+
+def declare_dead(db: Database) -> int:
+    """Declare dead whose lease of liveness has ended; how many."""
+
+    def work() -> int:
+        ids = sorted(row["id"] for row in db.fetch("heartbeats.lapsed"))
+        return db.execute("heartbeats.declare_dead", ids=ids) if ids else 0
+
+    return db.transact(work)
 
 
 def beat(db: Database, identity: Identity, loops: Mapping[str, int]) -> bool:
@@ -179,7 +192,10 @@ def demote_others(db: Database, identity: Identity) -> int:
 
     So that exactly one daemon is RUNNING from the moment of a takeover, and not only once the others are found dead.
     """
-    return db.execute("heartbeats.demote_others", kind=identity.kind, id=identity.id)
+    try:
+        return db.execute("heartbeats.demote_others", kind=identity.kind, id=identity.id)
+    except Conflict:
+        return 0  # somebody holds such a row, perhaps for hours: no schedule is to wait for what is only shown
 
 
 def deregister(db: Database, identity: Identity) -> None:
@@ -307,7 +323,7 @@ class Reaper:
         dead = 0
         seen = db.fetch("heartbeats.next_lapse", me=me.id)[0]
         if seen["remainingMs"] is not None and float(seen["remainingMs"]) < 0:
-            dead = db.execute("heartbeats.declare_dead")
+            dead = declare_dead(db)
             seen = db.fetch("heartbeats.next_lapse", me=me.id)[0]
         # Who registers later gets a whole lease, so nobody can lapse before the first of today's does.
         lease_seconds = lease_ms(me.heartbeat_interval_ms) / 1000

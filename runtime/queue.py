@@ -7,7 +7,7 @@ job given to another); then nothing changes, and that is not an error.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -95,9 +95,13 @@ class Queue:
 
         def work() -> set[str]:
             present = {row["id"] for row in self._db.fetch("jobs.present_among", ids=ids)}
-            return present - {row["id"] for row in self._db.fetch("jobs.free_among", ids=ids)}
+            return present - self._free_among(ids)
 
         return self._db.transact(work) if ids else set()
+
+    def _free_among(self, ids: Iterable[str]) -> set[str]:
+        """Those whose rows nobody else has locked; locked by us until the end of the transaction."""
+        return {row["id"] for row in self._db.fetch("jobs.free_among", ids=sorted(ids))}
 
     def _turn_over(self, outcomes: Sequence[Outcome], names: Sequence[str], limit: int, worker_id: str) -> list[Claim]:
         refused = self._settle(outcomes)
@@ -145,15 +149,22 @@ class Queue:
         return self._db.execute("jobs.retry", delay_ms=delay_ms, **facts)
 
     def release_strays(self, worker_id: str, in_hand: Sequence[Claim]) -> int:
-        """After an outage: give back what the table says is ours but no hand of ours holds; how many."""
+        """After an outage: give back what the table says is ours but no hand of ours holds; how many.
+
+        A row that somebody else has locked is passed over, to be found at the next look.
+        """
         known = {(claim.job_id, claim.attempt) for claim in in_hand}
         rows = self._db.fetch("jobs.mine", worker=worker_id)
         strays = [row for row in rows if (row["id"], row["attempt"]) not in known]
-        released = 0
-        for attempt in sorted({row["attempt"] for row in strays}):
-            ids = sorted(row["id"] for row in strays if row["attempt"] == attempt)
-            released += self._db.execute("jobs.release", ids=ids, attempt=attempt, worker=worker_id)
-        return released
+
+        def work() -> int:
+            free, released = self._free_among(row["id"] for row in strays), 0
+            for attempt in sorted({row["attempt"] for row in strays}):
+                ids = sorted(row["id"] for row in strays if row["attempt"] == attempt and row["id"] in free)
+                released += self._db.execute("jobs.release", ids=ids, attempt=attempt, worker=worker_id) if ids else 0
+            return released
+
+        return self._db.transact(work) if strays else 0
 
     def complete_within(self, claim: Claim) -> bool:
         """Complete one job inside a transaction that the caller has open; False when it is no longer ours."""
@@ -176,6 +187,18 @@ class Queue:
             self._db.insert_rows([("jobs.add_line", ours)] if ours else [])
 
         if lines:
+            self._db.transact(work)
+
+    def write_progress(self, notes: Sequence[Row]) -> None:
+        """How far jobs are, fenced. A row that somebody else has locked is passed over: it will be said again."""
+
+        def work() -> None:
+            free = self._free_among(note["id"] for note in notes)
+            for note in notes:
+                if note["id"] in free:
+                    self._db.execute("jobs.set_progress", **note)
+
+        if notes:
             self._db.transact(work)
 
     def rescue_orphans(self) -> int:

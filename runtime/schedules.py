@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,6 +17,9 @@ from runtime.identity import new_id
 from runtime.lease import Leadership
 
 MISSED_ROWS_MOST = 1000
+FIRST_LOOK_BACK = timedelta(hours=1)
+LONGEST_INTERVAL_SECONDS = 2**31 - 1
+"""68 years: what the column holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,20 @@ def next_due(schedule: Schedule, after: datetime) -> datetime:
 
 def due_times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
     if schedule.interval_seconds is not None:
-        return _by_interval(after, schedule.interval_seconds)
+        return _by_interval(after, _step(schedule.name, schedule.interval_seconds))
     return _by_cron(schedule.name, schedule.cron or "", schedule.timezone, after)
 
 
-def _by_interval(after: datetime, seconds: int) -> Iterator[datetime]:
-    step = timedelta(seconds=seconds)
+def _step(name: str, seconds: int) -> timedelta:
+    """An interval as a length of time. Raises `DeclarationError` for one that leads to no later time."""
+    if not 1 <= seconds <= LONGEST_INTERVAL_SECONDS:
+        raise DeclarationError(
+            f"schedule {name!r}: an interval is 1 to {LONGEST_INTERVAL_SECONDS} seconds, not {seconds}"
+        )
+    return timedelta(seconds=seconds)
+
+
+def _by_interval(after: datetime, step: timedelta) -> Iterator[datetime]:
     while True:
         after += step
         yield after
@@ -135,16 +145,22 @@ def _passed(schedule: Schedule, first: datetime, now: datetime) -> tuple[list[da
     """The due times from `first` up to now, the latest 1000 of them, and the one after."""
     if schedule.interval_seconds is not None:
         # By arithmetic: a short interval and a long absence make millions.
-        step = timedelta(seconds=schedule.interval_seconds)
+        step = _step(schedule.name, schedule.interval_seconds)
         count = (now - first) // step + 1
         start = max(0, count - MISSED_ROWS_MOST)
         return [first + step * number for number in range(start, count)], first + step * count
-    passed = deque([first], MISSED_ROWS_MOST)  # each minute of a year would fill the memory of a small process
-    for due in due_times(schedule, first):
-        if due > now:
-            return list(passed), due
-        passed.append(due)
-    raise AssertionError("due_times has no end")
+    # Backwards in ever longer steps: an application that writes 1970 for "at once" would have us count for minutes.
+    back = FIRST_LOOK_BACK
+    while True:
+        since = max(first, now - back)
+        passed = [first] if since == first else []
+        for due in due_times(schedule, since):
+            if due > now:
+                break
+            passed.append(due)
+        if since == first or len(passed) >= MISSED_ROWS_MOST:
+            return passed[-MISSED_ROWS_MOST:], due
+        back *= 10
 
 
 # --- definitions and switches ---------------------------------------------------------------------------------------
@@ -331,7 +347,7 @@ def attend(
     """
     if schedule.next_run_at is None:
         first = next_due(schedule, now)
-        db.execute("schedules.plan", id=schedule.id, next=stamp(first))
+        db.transact(lambda: _plan(db, schedule, first))
         return first, None
     first = _first_unsettled(schedule, schedule.next_run_at)
     wanted = max(first, schedule.paused_until or first)
@@ -340,6 +356,16 @@ def attend(
     decision = decide(replace(schedule, next_run_at=first), now, watched_since)
     fired = db.transact(lambda: _fire(db, leadership, schedule, decision))
     return decision.next_run_at, decision if fired else None
+
+
+def _plan(db: Database, schedule: Schedule, first: datetime) -> None:
+    _refuse_held(db, schedule)
+    db.execute("schedules.plan", id=schedule.id, next=stamp(first))
+
+
+def _refuse_held(db: Database, schedule: Schedule) -> None:
+    if not db.fetch("schedules.free", id=schedule.id) and db.fetch("schedules.there", id=schedule.id):
+        raise HeldSchedule
 
 
 def _first_unsettled(schedule: Schedule, planned: datetime) -> datetime:
@@ -360,8 +386,7 @@ def _fire(db: Database, leadership: Leadership, schedule: Schedule, decision: De
     """
     if not lease.holds(db, leadership):
         raise StaleLeadership
-    if not db.fetch("schedules.free", id=schedule.id) and db.fetch("schedules.there", id=schedule.id):
-        raise HeldSchedule  # at once: as long as we wait, nobody can renew the lease
+    _refuse_held(db, schedule)  # at once: as long as we wait, nobody can renew the lease
     assert schedule.next_run_at is not None
     latest = max((*decision.run, *decision.missed))
     advanced = db.execute(

@@ -113,6 +113,7 @@ class Slots:
         if self._running.pop(id(running.thread), None) is not running:
             return False
         self._held.pop((running.job.id, running.job.attempt), None)
+        running.job.given_up = True
         self._start_thread()
         return True
 
@@ -161,6 +162,8 @@ class Slots:
             if job.end_reason is not None:
                 return _interrupted(running)
             return Outcome(claim, "failed", _text(error), seconds=running.seconds())
+        if job.end_reason is not None:
+            return _interrupted(running)  # perhaps early, as a loop does that looks at `stopping`
         return Outcome(claim, "settled" if job.completed_within else "done", seconds=running.seconds())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -18,8 +19,8 @@ MARGIN_SECONDS = 3.0
 DEFAULT_DRAINING_SECONDS = 10
 
 
-pools: dict[str, Pool] = {}
-"""The connections of this process by URL: what else it has to say to that database, it says over one of them."""
+pools: dict[tuple[int, str], Pool] = {}
+"""The connections of a process by its number and the URL: what else it has to say there, it says over one of them."""
 
 
 def pool(settings: Settings) -> Pool:
@@ -28,8 +29,9 @@ def pool(settings: Settings) -> Pool:
     # Every loop looks for the dead at least once in a lease of liveness.
     idle_seconds = 3 + 2 * math.ceil(heartbeats.lease_ms(settings.heartbeat_interval_ms) / 1000)
     limit = settings.database_connection_limit
-    pools[url] = Pool(lambda: connect(url, create=True), limit, idle_seconds=idle_seconds)
-    return pools[url]
+    connections = Pool(lambda: connect(url, create=True), limit, idle_seconds=idle_seconds)
+    pools[os.getpid(), url] = connections
+    return connections
 
 
 def insist(who: str, stop: Stop, bell: Bell, action: Callable[[], T]) -> T | None:

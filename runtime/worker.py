@@ -180,6 +180,7 @@ class Worker:
             return self._turn()
         except Exception:
             self._uncertain = True  # a claim may have been committed without our hearing of it
+            self._next_poll = 0.0  # and what the look was about to find is not to wait for the next one
             raise
 
     def _turn(self) -> float:
@@ -223,8 +224,8 @@ class Worker:
         due = self._next_due is not None and now >= self._next_due
         if now < self._next_poll and not due and not (self._hungry and now >= self._next_glance):
             return
+        self._next_poll = now + self._poll_seconds  # before the look: a wake-up in the middle of it asks for another
         glance = self._queue.glance()
-        self._next_poll = now + self._poll_seconds
         self._next_glance = now + GLANCE_MOST_SECONDS
         if glance.next_due_seconds == 0.0:
             promoted = self._queue.promote()
@@ -421,10 +422,9 @@ class Worker:
         lines = [facts for kind, facts in notes if kind == "log"]
         if len(lines) == 1 or not self._write_at_once(lines):
             for facts in lines:
-                self._write_note("log", facts)
+                self._write_line(facts)
         latest = {(facts["id"], facts["attempt"]): facts for kind, facts in notes if kind != "log"}
-        for facts in latest.values():
-            self._write_note("progress", facts)
+        self._queue.write_progress(list(latest.values()))
 
     def _write_at_once(self, lines: list[dict[str, Any]]) -> bool:
         """All lines in one transaction; False when the database refuses one, or has one already."""
@@ -436,20 +436,16 @@ class Worker:
             return False
         return True
 
-    def _write_note(self, kind: str, facts: dict[str, Any]) -> None:
+    def _write_line(self, facts: dict[str, Any]) -> None:
         try:
-            self._db.execute("jobs.write_log" if kind == "log" else "jobs.set_progress", **facts)
-        except Unreachable:
+            self._db.execute("jobs.write_log", **facts)
+        except (Unreachable, Conflict):
             raise
-        except Conflict:
-            if kind == "log":
-                raise
-            # Somebody holds the job's row. How far it is will be said again; how it ended must be written.
         except Duplicate:
             pass  # written before, by a statement whose answer was lost
         except DatabaseError as error:
             # Refused for what it says: trying again would refuse it again, and keep everything behind it waiting.
-            log.error(f"{WHO} could not write the {kind} of job {facts['id']}: {error.message}")
+            log.error(f"{WHO} could not write a line of job {facts['id']}: {error.message}")
 
     # --- chores -------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -222,6 +223,50 @@ def test_a_row_that_somebody_holds_keeps_no_other_job_waiting(db: Database, url:
         assert row.status == "RUNNING"
         somebody.rollback()
         assert ended(db, held).attempt == 1
+
+
+@on_servers
+def test_a_held_row_of_a_dead_process_keeps_no_job_and_no_schedule_waiting(db: Database, url: str) -> None:
+    """It is declared dead once the row is free. Held beside it: an earlier leader's, a schedule yet to be planned."""
+    rows = "('gone', 'job_worker', 'RUNNING', '2020-01-01'), ('led', 'schedule_daemon', 'RUNNING', NULL)"
+    db.change(f"INSERT INTO WorkerInstance (id, workerType, status, leaseUntil) VALUES {rows}", {})
+    columns = "(id, name, jobName, enabled, intervalSeconds)"
+    db.change(f"INSERT INTO JobSchedule {columns} VALUES ('a', 'a schedule', 'work', 1, 60)", {})
+    known = Registry()
+    known.add_schedule(ScheduleDefinition("tick", "work", every_seconds=1, enabled=True))
+    worker = Worker(settings(url), registry(work=lambda job: None), Stop())
+    with connect(url) as somebody:
+        somebody.begin()
+        somebody.rows("SELECT id FROM WorkerInstance FOR UPDATE", {})
+        somebody.rows("SELECT id FROM JobSchedule FOR UPDATE", {})
+        with running(worker, ScheduleDaemon(settings(url), known, Stop())):
+            eventually(lambda: jobs.summary(db).completed >= 1)
+            status = "SELECT status FROM WorkerInstance WHERE id = 'gone'"
+            assert db.rows(status, {})[0]["status"] == "RUNNING"
+            somebody.rollback()
+            eventually(lambda: db.rows(status, {})[0]["status"] == "DEAD")
+
+
+@on_servers
+def test_held_rows_of_jobs_that_say_how_far_they_are_keep_no_other_job_waiting(db: Database, url: str) -> None:
+    """Each of them for five seconds in every turn: with a dozen, the watchdog took the loop for hanging."""
+    go_on = threading.Event()
+
+    def talk(job: Job) -> None:
+        while not go_on.wait(0.05):
+            job.progress(50)
+
+    workers = Worker(settings(url, JOB_WORKER_CONCURRENCY="4"), registry(talk=talk, work=lambda job: None), Stop())
+    with running(workers), connect(url) as somebody:
+        jobs.enqueue_many(db, [NewJob("talk")] * 3)
+        eventually(lambda: jobs.summary(db).running == 3)
+        somebody.begin()
+        somebody.rows("SELECT id FROM JobRun FOR UPDATE", {})
+        began = time.monotonic()
+        ended(db, jobs.enqueue(db, "work"))
+        assert time.monotonic() - began < 4
+        go_on.set()
+        somebody.rollback()
 
 
 @on_servers

@@ -56,6 +56,16 @@ def test_a_job_of_a_dead_worker_that_somebody_holds_keeps_no_other_waiting(db: D
     assert Queue(db).rescue_orphans() == 1
 
 
+def test_a_stray_that_somebody_holds_keeps_no_other_waiting(db: Database, rival: Database) -> None:
+    ids = jobs.enqueue_many(db, [NewJob("mail")] * 3)
+    Queue(db).turn_over([], ["mail"], 3, "me")
+    rival.begin()
+    rival.rows(f"SELECT id FROM JobRun WHERE id = '{ids[0]}' FOR UPDATE", {})
+    assert Queue(db).release_strays("me", []) == 2
+    rival.rollback()
+    assert Queue(db).release_strays("me", []) == 1
+
+
 def test_an_enqueue_does_not_wait_for_a_claim(db: Database, rival: Database) -> None:
     """Under REPEATABLE READ the claim would lock the gap at the end of the index."""
     jobs.enqueue_many(db, [NewJob("mail") for _ in range(2)])

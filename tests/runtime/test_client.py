@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -54,6 +56,46 @@ def test_jobs_that_enqueue_stay_within_the_connections_of_their_process(
     with running(Worker(limits, registry(parent=parent, child=lambda job: None), Stop())):
         eventually(lambda: jobs.summary(db).completed == 8)
     assert len(dialled) <= 4
+
+
+def in_a_child(action: Callable[[], object]) -> bool:
+    """Whether the action succeeds in a forked process."""
+    child = os.fork()
+    if child == 0:
+        try:
+            action()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def test_a_forked_process_does_not_speak_over_its_parents_connection(
+    db: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two on one connection read each other's answers: of 400 jobs that were said to be enqueued, some were not."""
+    monkeypatch.setenv("DATABASE_URL", url)
+    dialled = list[str]()
+
+    def counted(url: str) -> Database:
+        dialled.append(url)
+        return connect(url)
+
+    monkeypatch.setattr("runtime.client.connect", counted)
+
+    def enqueue_on_a_connection_of_its_own() -> None:
+        before = len(dialled)
+        client.enqueue("child")
+        assert len(dialled) == before + 1
+
+    def parent(job: Job) -> None:
+        client.enqueue("child")  # the worker's process has a connection open now
+        assert in_a_child(enqueue_on_a_connection_of_its_own)
+
+    client.enqueue("parent")
+    assert in_a_child(enqueue_on_a_connection_of_its_own)
+    with running(Worker(settings(url), registry(parent=parent, child=lambda job: None), Stop())):
+        eventually(lambda: jobs.summary(db).completed == 4)
 
 
 def test_a_job_that_enqueues_where_no_connection_is_left_is_told_the_cure(

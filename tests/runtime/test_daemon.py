@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from runtime import daemon as daemon_module, heartbeats, jobs, lease, schedules
 from runtime.daemon import ScheduleDaemon
-from runtime.db import Database, stamp
+from runtime.db import Database, Unreachable, stamp
 from runtime.handlers import Registry, ScheduleDefinition
 from runtime.loop import Stop
 from tests.runtime.support import eventually, running, settings, sql
@@ -167,6 +168,38 @@ def test_a_schedule_nobody_understands_does_not_stop_the_others(
     with running(daemon(url, ScheduleDefinition("tick", "report", every_seconds=1, enabled=True))):
         eventually(lambda: jobs.summary(db).queued >= 1)
     assert "'bad'" in capfd.readouterr().err
+
+
+def test_a_row_that_cannot_work_does_not_stop_the_others(
+    db: Database, url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An interval of 0, and a name that fits its own column but not the key of overlapPolicy SKIP."""
+    values = "1, 'report', '2020-01-01'"
+    columns = "id, name, enabled, jobName, nextRunAt, intervalSeconds, overlapPolicy"
+    sql(url, f"INSERT INTO JobSchedule ({columns}) VALUES ('x', 'a zero', {values}, 0, 'ALLOW')")
+    if db.dialect == "mysql":
+        sql(url, f"INSERT INTO JobSchedule ({columns}) VALUES ('y', '{'b' * 190}', {values}, 60, 'SKIP')")
+    with running(daemon(url, ScheduleDefinition("tick", "report", every_seconds=1, enabled=True))):
+        eventually(lambda: jobs.summary(db).queued >= 1)
+    said = capfd.readouterr().err
+    assert "'a zero'" in said
+    assert "Traceback" not in said
+
+
+def test_schedules_that_a_failure_left_unseen_do_not_wait_for_the_next_poll(
+    db: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attend, failures = schedules.attend, iter([Unreachable("the connection broke")])
+
+    def attend_after_a_failure(*args: Any) -> Any:
+        for failure in failures:
+            raise failure
+        return attend(*args)
+
+    monkeypatch.setattr(schedules, "attend", attend_after_a_failure)
+    tick = ScheduleDefinition("tick", "report", every_seconds=1, enabled=True)
+    with running(daemon(url, tick, SCHEDULE_POLL_INTERVAL_MS="3600000")):
+        eventually(lambda: jobs.summary(db).queued >= 1)
 
 
 def test_a_daemon_declares_silent_processes_dead(db: Database, url: str) -> None:

@@ -107,6 +107,7 @@ class Answer(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.seen.append((self.path, self.headers["Idempotency-Key"], self.headers["X-Key"], body))
         self.send_response(int(self.path[1:]))
+        self.send_header("Location", "/200")
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None: ...
@@ -146,6 +147,37 @@ def test_a_token_comes_from_the_environment_and_is_never_shown(web: Web, monkeyp
         handlers.call_http(job(), "POST", url, {"X-Key": "Bearer ${HOOK_TOKEN}"}, 10)
     assert str(failed.value) == f"POST 127.0.0.1:{web.server_port} answered 500"
     assert web.seen == [("/500", "id1", "Bearer k-123", None)]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_for_a_post_would_arrive_as_a_get(web: Web, status: int) -> None:
+    with pytest.raises(FailedForGood, match=f"answered {status}"):
+        call(web, status)
+    assert len(web.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "token"),
+    [
+        ("hooks.example/s3cret", ""),
+        ("http://127.0.0.1:1/a b/s3cret", ""),
+        ("http://127.0.0.1:port/s3cret", ""),
+        ("http://[127.0.0.1/s3cret", ""),
+        ("http://127.0.0.1:1/", "s3\ncret"),
+    ],
+)
+def test_what_cannot_be_sent_is_not_quoted(monkeypatch: pytest.MonkeyPatch, address: str, token: str) -> None:
+    monkeypatch.setenv("HOOK", address)
+    monkeypatch.setenv("HOOK_TOKEN", token)
+    with pytest.raises(FailedForGood, match="its address is no http") as failed:
+        handlers.call_http(job(), "POST", "${HOOK}", {"X-Key": "Bearer ${HOOK_TOKEN}"}, 10)
+    assert "cret" not in str(failed.value)
+
+
+def test_a_token_may_have_been_pasted_with_the_end_of_its_line(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOK_TOKEN", "k-123\n")
+    handlers.call_http(job(), "POST", f"http://127.0.0.1:{web.server_port}/200", {"X-Key": "${HOOK_TOKEN}"}, 10)
+    assert web.seen == [("/200", "id1", "k-123", None)]
 
 
 def test_an_http_call_to_nobody_is_tried_again() -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -137,6 +138,35 @@ def test_a_year_of_seconds_is_counted_not_walked_through() -> None:
     assert decision.run == (at("2026-01-01 00:00:00"),)
     assert len(decision.missed) == schedules.MISSED_ROWS_MOST - 1
     assert decision.next_run_at == at("2026-01-01 00:00:01")
+
+
+@pytest.mark.parametrize("cron", ["* * * * *", "*/7 3 * * *", "0 0 1 1 *"])
+def test_however_long_ago_the_due_times_that_passed_are_the_same(cron: str) -> None:
+    """Short enough to be walked through from the beginning, and long enough to be looked back for."""
+    minutely = schedule(cron, "Europe/Berlin", first="2024-12-31 23:00")
+    now = at("2026-01-01 00:00:30")
+    walked = list(takewhile(lambda due: due <= now, due_times(minutely, at("2024-12-31 22:59"))))
+    decision = decide(minutely, now, now)
+    assert decision.missed == tuple(walked[-schedules.MISSED_ROWS_MOST :])[: len(decision.missed)]
+    assert len(decision.missed) + len(decision.run) == min(len(walked), schedules.MISSED_ROWS_MOST)
+
+
+def test_an_application_may_write_1970_for_at_once() -> None:
+    """Thirty million minutes: walking through them takes longer than a loop may hang."""
+    began = time.process_time()
+    decision = decide(schedule("* * * * *", "Europe/Berlin", first="1970-01-01 00:00"), at("2026-01-01"), None)
+    assert time.process_time() - began < 5
+    assert decision.run == (at("2026-01-01"),)
+    assert len(decision.missed) == schedules.MISSED_ROWS_MOST - 1
+
+
+@pytest.mark.parametrize("seconds", [0, -60, 2**40])
+def test_an_interval_that_leads_nowhere_is_named(seconds: int) -> None:
+    every = schedule(None, first="2026-01-01 00:00", intervalSeconds=seconds)
+    with pytest.raises(DeclarationError, match="interval"):
+        decide(every, at("2026-01-01 01:00"), None)
+    with pytest.raises(DeclarationError, match="interval"):
+        next_due(every, at("2026-01-01"))
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------

@@ -95,6 +95,12 @@ def test_a_function_in_a_loop_can_be_interrupted(reason: str, verdict: str) -> N
     assert hands.outcomes(1)[0].claim.job_id == "id2", "the thread lives on and takes the next job"
 
 
+def test_a_function_that_returns_early_because_it_should_end_is_not_done() -> None:
+    """A loop that looks at `stopping` may be faster than the exception that was to end it."""
+    [outcome] = Hands(lambda job: job.interrupt("stopping")).run(claim())
+    assert outcome.verdict == "released"
+
+
 def test_an_interrupt_that_comes_too_late_harms_nobody() -> None:
     gate, seen = threading.Event(), []
 

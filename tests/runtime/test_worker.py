@@ -2,17 +2,18 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from runtime import heartbeats, jobs
 from runtime.context import LOG_LINES_MOST, Interrupted, Job, LostJob
-from runtime.db import Database, DatabaseError
+from runtime.db import Database, DatabaseError, Unreachable
 from runtime.handlers import Handler, Registry
 from runtime.jobs import NewJob
 from runtime.loop import Stop
-from runtime.queue import Claim, Outcome, Queue
+from runtime.queue import Claim, Glance, Outcome, Queue
 from runtime.slots import Slots
 from runtime.worker import Worker
 from tests.runtime.support import LONGEST_SECONDS, ended, eventually, registry, running, settings, sql
@@ -176,6 +177,57 @@ def test_an_unknown_job_waits_and_is_named_once(db: Database, url: str, capfd: p
     assert capfd.readouterr().out.count("no handler: new-thing") == 1
 
 
+def test_a_name_that_is_another_but_for_a_space_is_another_job(db: Database, url: str) -> None:
+    """Servers compare texts without the spaces at their end, and in a table that Prisma made without their case."""
+    others = [jobs.enqueue(db, "work "), jobs.enqueue(db, "Work")]
+    if db.dialect == "mysql":
+        sql(url, "ALTER TABLE JobRun MODIFY jobName VARCHAR(191) COLLATE utf8mb4_unicode_ci NOT NULL")
+    try:
+        with running(worker(url, registry(work=lambda job: None, späť=lambda job: None))):
+            ended(db, jobs.enqueue(db, "work"))
+            ended(db, jobs.enqueue(db, "späť"))
+        assert [(row.status, row.attempt) for job_id in others if (row := jobs.read(db, job_id))] == [("QUEUED", 0)] * 2
+    finally:
+        if db.dialect == "mysql":
+            sql(url, "ALTER TABLE JobRun MODIFY jobName VARCHAR(191) COLLATE utf8mb4_bin NOT NULL")
+
+
+def test_a_wake_up_in_the_middle_of_a_look_is_not_forgotten(
+    db: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look did not see the job yet; without another one it would wait for the next poll, an hour away."""
+    me = worker(url, registry(work=lambda job: None), JOB_WORKER_POLL_INTERVAL_MS="3600000")
+    glance, ids = Queue.glance, list[str]()
+
+    def glance_and_then(self: Queue) -> Glance:
+        seen = glance(self)
+        if not ids:
+            ids.append(jobs.enqueue(db, "work"))
+            me.wake()
+        return seen
+
+    monkeypatch.setattr(Queue, "glance", glance_and_then)
+    with running(me):
+        eventually(lambda: ids)
+        ended(db, ids[0])
+
+
+def test_jobs_that_became_due_are_looked_for_again_after_a_failure(
+    db: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote, failures = Queue.promote, iter([Unreachable("the connection broke")])
+
+    def promote_after_a_failure(self: Queue) -> int:
+        for failure in failures:
+            raise failure
+        return promote(self)
+
+    monkeypatch.setattr(Queue, "promote", promote_after_a_failure)
+    job_id = jobs.enqueue(db, "work", delay_seconds=0.001)
+    with running(worker(url, registry(work=lambda job: None), JOB_WORKER_POLL_INTERVAL_MS="3600000")):
+        ended(db, job_id)
+
+
 def test_a_job_within_the_drain_window_is_finished(db: Database, url: str) -> None:
     started, gate = threading.Event(), threading.Event()
 
@@ -225,6 +277,76 @@ def test_a_thread_that_obeys_nobody_does_not_keep_the_worker(db: Database, url: 
     row = jobs.read(db, job_id)
     assert row is not None
     assert (row.status, row.attempt) == ("QUEUED", 0)
+
+
+def test_a_thread_that_was_given_up_does_not_complete_what_was_started_again_by_hand(db: Database, url: str) -> None:
+    """The same worker has the same attempt again: the table cannot tell the two apart."""
+    attempts, first_goes_on, second_goes_on, first_has_ended = (
+        0,
+        threading.Event(),
+        threading.Event(),
+        threading.Event(),
+    )
+    refused: list[type[BaseException]] = []
+
+    def hopeless() -> None:
+        while not first_goes_on.is_set():
+            with suppress(Interrupted):
+                first_goes_on.wait(0.05)
+
+    def mail(job: Job) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 2:
+            assert second_goes_on.wait(LONGEST_SECONDS)
+            return
+        hopeless()
+        try:
+            job.log("still here")
+            with job.transaction():
+                pass
+        except LostJob as error:
+            refused.append(type(error))
+        finally:
+            first_has_ended.set()
+
+    job_id = jobs.enqueue(db, "mail", timeout_seconds=1, max_attempts=1)
+    with running(worker(url, registry(mail=mail))):
+        ended(db, job_id, "FAILED")
+        sql(url, "UPDATE JobRun SET timeoutSeconds = NULL")
+        assert jobs.requeue(db, job_id)
+        eventually(lambda: attempts == 2)
+        first_goes_on.set()
+        assert first_has_ended.wait(LONGEST_SECONDS)
+        second_goes_on.set()
+        ended(db, job_id)
+    assert refused == [LostJob]
+    assert jobs.logs(db, job_id) == []
+
+
+def test_what_a_job_does_when_it_should_end_holds_up_no_other(db: Database, url: str) -> None:
+    """One waits, one fails; both jobs obey nobody, and the worker must come back under a new id meanwhile."""
+    go_on = threading.Event()
+
+    def stubborn(job: Job) -> None:
+        def end() -> None:
+            if job.payload == "fails":
+                raise RuntimeError("as asked")
+            go_on.wait(LONGEST_SECONDS)
+
+        job.on_interrupt(end)
+        with suppress(Interrupted):
+            go_on.wait(LONGEST_SECONDS)
+
+    jobs.enqueue_many(db, [NewJob("stubborn", "waits"), NewJob("stubborn", "fails")])
+    me = worker(url, registry(stubborn=stubborn, mail=lambda job: None), JOB_WORKER_CONCURRENCY="3")
+    with running(me):
+        eventually(lambda: jobs.summary(db).running == 2)
+        first = me.identity.id
+        sql(url, f"UPDATE WorkerInstance SET status = 'DEAD' WHERE id = '{first}'")
+        eventually(lambda: me.identity.id != first)
+        ended(db, jobs.enqueue(db, "mail"))
+        go_on.set()
 
 
 def test_a_worker_that_was_declared_dead_starts_again_and_its_late_result_is_refused(db: Database, url: str) -> None:

@@ -55,9 +55,14 @@ SELECT (SELECT TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), MIN(leaseUntil)) / 1
                WHERE j.status = 'RUNNING' AND w.status IN ('DEAD', 'STOPPED')) AS orphans,
        EXISTS (SELECT 1 FROM JobRun WHERE status = 'RUNNING' AND workerId = :me) AS mine;
 
+-- :name lapsed
+-- SKIP LOCKED: a row that somebody's open transaction holds waits, and nobody waits for it.
+SELECT id FROM WorkerInstance
+WHERE status IN ('RUNNING', 'STANDBY', 'DRAINING') AND leaseUntil < UTC_TIMESTAMP(3)
+LIMIT 500 FOR UPDATE SKIP LOCKED;
+
 -- :name declare_dead
-UPDATE WorkerInstance SET status = 'DEAD', stoppedAt = UTC_TIMESTAMP(3)
-WHERE status IN ('RUNNING', 'STANDBY', 'DRAINING') AND leaseUntil < UTC_TIMESTAMP(3);
+UPDATE WorkerInstance SET status = 'DEAD', stoppedAt = UTC_TIMESTAMP(3) WHERE id IN :ids;
 
 -- :name declare_predecessor_dead
 -- A container that was restarted: same deployment, same replica, so the process before this one has ended.

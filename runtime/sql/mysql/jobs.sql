@@ -25,10 +25,11 @@ FOR UPDATE SKIP LOCKED;
 UPDATE JobRun SET status = 'QUEUED' WHERE id IN :ids AND status = 'SCHEDULED';
 
 -- :name claimable
--- SKIP LOCKED: workers pass each other's candidates by instead of waiting for them.
+-- SKIP LOCKED: workers pass each other's candidates by instead of waiting for them. Names byte by byte, as handlers have
+-- them: the server would take "mail " for "mail", and in a table that Prisma made also "Mail".
 SELECT id, jobName, payload, attempt + 1, maxAttempts, timeoutSeconds, scheduleId, dueAt
 FROM JobRun FORCE INDEX (JobRun_status_priority_runAt_id_idx)
-WHERE status = 'QUEUED' AND runAt <= UTC_TIMESTAMP(3) AND jobName IN :names
+WHERE status = 'QUEUED' AND runAt <= UTC_TIMESTAMP(3) AND CAST(jobName AS BINARY) IN :names
 ORDER BY priority, runAt, id LIMIT :limit
 FOR UPDATE SKIP LOCKED;
 

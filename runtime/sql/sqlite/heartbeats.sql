@@ -45,9 +45,12 @@ SELECT (SELECT (julianday(MIN(leaseUntil)) - julianday('now')) * 86400000.0
                WHERE j.status = 'RUNNING' AND w.status IN ('DEAD', 'STOPPED')) AS orphans,
        EXISTS (SELECT 1 FROM JobRun WHERE status = 'RUNNING' AND workerId = :me) AS mine;
 
+-- :name lapsed
+SELECT id FROM WorkerInstance
+WHERE status IN ('RUNNING', 'STANDBY', 'DRAINING') AND leaseUntil < {now} LIMIT 500;
+
 -- :name declare_dead
-UPDATE WorkerInstance SET status = 'DEAD', stoppedAt = {now}
-WHERE status IN ('RUNNING', 'STANDBY', 'DRAINING') AND leaseUntil < {now};
+UPDATE WorkerInstance SET status = 'DEAD', stoppedAt = {now} WHERE id IN {each :ids};
 
 -- :name declare_predecessor_dead
 UPDATE WorkerInstance SET status = 'DEAD', stoppedAt = {now}
