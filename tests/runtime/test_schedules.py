@@ -12,6 +12,7 @@ from runtime import jobs, lease, schedules
 from runtime.db import Database, stamp
 from runtime.handlers import DeclarationError, ScheduleDefinition
 from runtime.lease import Leadership
+from runtime.queue import Queue
 from runtime.schedules import Schedule, StaleLeadership, UnknownSchedule, decide, due_times, next_due
 from tests.runtime.support import sql
 
@@ -322,6 +323,15 @@ def test_what_was_changed_between_reading_and_firing_wins(
     sql(url, f"UPDATE JobSchedule SET {change}")
     assert schedules.attend(db, leader, due, now, leader.since)[1] is None
     assert fired(db) == []
+
+
+def test_a_run_that_was_missed_can_be_started_by_hand(db: Database, url: str, leader: Leadership) -> None:
+    due, now = due_now(db, url, payload={"a": 1}, priority=-5, timeout_seconds=7, grace_seconds=0)
+    schedules.attend(db, leader, due, now, watched_since=now + timedelta(seconds=1))
+    [missed] = jobs.recent(db, "CANCELLED")
+    assert jobs.requeue(db, missed.id)
+    [claim] = Queue(db).turn_over([], ["report"], 1, "me")
+    assert (claim.payload, claim.timeout_seconds, missed.priority) == ({"a": 1}, 7, -5)
 
 
 def test_a_run_that_was_missed_leaves_a_row(db: Database, url: str, leader: Leadership) -> None:

@@ -46,9 +46,11 @@ SELECT :run_id, jobName, payload, 'QUEUED', priority, UTC_TIMESTAMP(3), maxAttem
 FROM JobSchedule WHERE id = :id;
 
 -- :name record_missed
--- A run that did not happen leaves a row too, under the same unique key (scheduleId, dueAt).
-INSERT INTO JobRun (id, jobName, status, runAt, finishedAt, maxAttempts, scheduleId, dueAt, lastError)
-SELECT :run_id, jobName, 'CANCELLED', :due, UTC_TIMESTAMP(3), maxAttempts, id, :due, :reason
+-- A run that did not happen leaves a row too, under the same unique key (scheduleId, dueAt): with all that a job of the
+-- schedule gets, for somebody may start it by hand.
+INSERT INTO JobRun (id, jobName, payload, status, priority, runAt, finishedAt, maxAttempts, timeoutSeconds, scheduleId,
+                    dueAt, lastError)
+SELECT :run_id, jobName, payload, 'CANCELLED', priority, :due, UTC_TIMESTAMP(3), maxAttempts, timeoutSeconds, id, :due, :reason
 FROM JobSchedule WHERE id = :id;
 
 -- :name enable
