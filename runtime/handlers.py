@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 Run = Callable[["Job"], None]
 
 
+NOT_RUN_BY_A_CALL = 0x20 | 0x80 | 0x200
+"""Flags of the code of generators, coroutines and async generators (`inspect.CO_…`, without loading inspect)."""
+
+
 class DeclarationError(Exception):
     """A job or schedule is declared in a way that cannot work."""
 
@@ -100,7 +104,13 @@ def job(name: str | None = None, *, timeout_seconds: int | None = None) -> _Deco
     """
 
     def declare(run: Run) -> Run:
-        registry.add(Handler(name or run.__name__, run, timeout_seconds))
+        handler = Handler(name or run.__name__, run, timeout_seconds)
+        if getattr(getattr(run, "__code__", None), "co_flags", 0) & NOT_RUN_BY_A_CALL:
+            raise DeclarationError(
+                f"job {handler.name!r} is an async function or a generator, which a call does not run: "
+                "declare a plain function, and let it say asyncio.run(…)"
+            )
+        registry.add(handler)
         return run
 
     return declare
