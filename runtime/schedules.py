@@ -12,14 +12,12 @@ from typing import Any
 
 from runtime import lease
 from runtime.db import Database, DatabaseError, Duplicate, Row, instant, stamp
-from runtime.handlers import DeclarationError, ScheduleDefinition
+from runtime.handlers import LONGEST_INTERVAL_SECONDS, DeclarationError, ScheduleDefinition
 from runtime.identity import new_id
 from runtime.lease import Leadership
 
 MISSED_ROWS_MOST = 1000
 FIRST_LOOK_BACK = timedelta(hours=1)
-LONGEST_INTERVAL_SECONDS = 2**31 - 1
-"""68 years: what the column holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,6 +225,15 @@ def test_an_application_without_python_declares_its_jobs_in_a_file(tmp_path: Pat
         ('[jobs.a]\ncommand = "x"\ncolour = "red"', "colour"),
         ('[schedules.a]\njob = "x"', "give either cron or every_seconds"),
         ("[jobs", "jobs.toml"),
+        ('[jobs]\na = "node x.js"', r"written \[jobs.name\]"),
+        ("schedules = 5", r"written \[schedules.name\]"),
+        ("[jobs.a]\ncommand = 5", "command"),
+        ('[jobs.a]\nhttp = "POST"', "http"),
+        ('[jobs.a]\ncommand = "x"\ntimeout_seconds = "60"', "timeout_seconds"),
+        ("[schedules.a]\ncron = 5", "cron is a text"),
+        ('[schedules.a]\nevery_seconds = 60\ngrace_seconds = "60"', "grace_seconds is a whole number"),
+        ("[schedules.a]\nevery_seconds = 9999999999", "every_seconds"),
+        ("[schedules.a]\nevery_seconds = 60\npayload = {day = 2026-01-01}", "payload is not JSON"),
     ],
 )
 def test_a_declaration_that_makes_no_sense_is_named(tmp_path: Path, text: str, said: str) -> None:
