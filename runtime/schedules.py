@@ -199,8 +199,7 @@ def sync(db: Database, definitions: Iterable[ScheduleDefinition]) -> int:
     anything.
     """
     wanted = {definition.name: definition for definition in definitions}
-    for definition in wanted.values():
-        _check(definition)
+    check(wanted.values())
     known = {row["name"]: row for row in db.fetch("schedules.read")}
     for name, definition in wanted.items():
         if name not in known:
@@ -213,9 +212,11 @@ def sync(db: Database, definitions: Iterable[ScheduleDefinition]) -> int:
     return len(wanted)
 
 
-def _check(definition: ScheduleDefinition) -> None:
-    columns = {_COLUMN_OF[name]: value for name, value in _columns(definition).items() if name in _COLUMN_OF}
-    next_due(_schedule({"id": "", "name": definition.name, "enabled": False} | columns), datetime.now(UTC))
+def check(definitions: Iterable[ScheduleDefinition]) -> None:
+    """Raises `DeclarationError` for the first one whose rule nobody can understand."""
+    for definition in definitions:
+        columns = {_COLUMN_OF[name]: value for name, value in _columns(definition).items() if name in _COLUMN_OF}
+        next_due(_schedule({"id": "", "name": definition.name, "enabled": False} | columns), datetime.now(UTC))
 
 
 def _columns(definition: ScheduleDefinition) -> Row:
