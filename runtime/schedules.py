@@ -121,9 +121,9 @@ def decide(schedule: Schedule, now: datetime, watched_since: datetime | None) ->
     """What a daemon that leads since `watched_since` does about everything due up to `now`.
 
     A due time is on time while it is within the grace, or when it came while this daemon was leading and merely not
-    looking (an hourly poll is not an outage); `watched_since` None says that nobody else ever looks. Of several on-time
-    ones the latest runs. The others came while no daemon was alive: SKIP runs none of them, ONCE the latest, ALL the
-    latest `misfire_max`. Whatever does not run is missed, and is written down.
+    looking (an hourly poll is not an outage, but a pause is one); `watched_since` None says that nobody else ever
+    looks. Of several on-time ones the latest runs. The others came while no daemon was alive: SKIP runs none of them,
+    ONCE the latest, ALL the latest `misfire_max`. Whatever does not run is missed, and is written down.
     """
     assert schedule.next_run_at is not None
     passed, following = _passed(schedule, schedule.next_run_at, now)
@@ -352,6 +352,8 @@ def attend(
     wanted = max(first, schedule.paused_until or first)
     if wanted > now:
         return wanted, None
+    if schedule.paused_until is not None:
+        watched_since = max(watched_since or schedule.paused_until, schedule.paused_until)
     decision = decide(replace(schedule, next_run_at=first), now, watched_since)
     fired = db.transact(lambda: _fire(db, leadership, schedule, decision))
     return decision.next_run_at, decision if fired else None

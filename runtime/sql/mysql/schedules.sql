@@ -63,7 +63,8 @@ UPDATE JobSchedule SET enabled = false, nextRunAt = NULL, pausedUntil = NULL WHE
 UPDATE JobSchedule SET pausedUntil = UTC_TIMESTAMP(3) + INTERVAL :seconds SECOND WHERE name = :name;
 
 -- :name resume
-UPDATE JobSchedule SET pausedUntil = NULL WHERE name = :name;
+-- Not NULL: what fell due up to here is the missed-run policy's.
+UPDATE JobSchedule SET pausedUntil = UTC_TIMESTAMP(3) WHERE name = :name AND pausedUntil > UTC_TIMESTAMP(3);
 
 -- :name run_now
 INSERT INTO JobRun (id, jobName, payload, priority, maxAttempts, timeoutSeconds)
