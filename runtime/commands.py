@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from runtime import log
+from runtime import log, processes
 from runtime.db import Database, connect
 from runtime.settings import Settings
 
 EXIT_FAILED = 1
 EXIT_USAGE = 64
+INT_MOST = 2**31 - 1
+"""What the columns hold."""
 
 
 def run(arguments: list[str]) -> int:
@@ -34,17 +37,18 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m runtime", description="Job worker, schedule daemon and their tables.")
     words = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    # The next three are started by `processes`; here they are for --help and for what is misspelt.
-    _word(words, "worker", "run jobs", _never)
-    daemon = _word(words, "daemon", "enqueue what the schedules say", _never)
+    # The next three are started by `processes`; here they are for --help and for what is spelt otherwise.
+    _word(words, "worker", "run jobs", _process("worker"))
+    daemon = _word(words, "daemon", "enqueue what the schedules say", _process("daemon"))
     daemon.add_argument("--once", action="store_true", help="look once and end (for Railway's cron services)")
-    _word(words, "web", "a web process with /health, and a worker in it if EMBEDDED_JOB_WORKER=true", _never)
+    web = "a web process with /health, and a worker in it if EMBEDDED_JOB_WORKER=true"
+    _word(words, "web", web, _process("web"))
     _word(words, "migrate", "create the tables or bring them up to date", _migrate)
     enqueue = _word(words, "enqueue", "put a job into the queue", _enqueue)
     enqueue.add_argument("job")
     enqueue.add_argument("payload", nargs="?", type=_json_value, help="JSON")
-    enqueue.add_argument("--delay-seconds", type=float, default=0.0)
-    enqueue.add_argument("--priority", type=int, default=0, help="lower runs first")
+    enqueue.add_argument("--delay-seconds", type=_seconds, default=0.0)
+    enqueue.add_argument("--priority", type=_whole_number(-INT_MOST, INT_MOST), default=0, help="lower runs first")
     enqueue.add_argument("--unique-key", help="at most one unfinished job with this key")
     _schedules(_word(words, "schedules", "list, enable, disable, pause, resume or run schedules", _schedule_command))
     _jobs(_word(words, "jobs", "list, show, cancel or retry jobs; what waits and why", _job_command))
@@ -64,7 +68,7 @@ def _schedules(parser: argparse.ArgumentParser) -> None:
         "action", choices=["list", "enable", "disable", "pause", "resume", "run"], nargs="?", default="list"
     )
     parser.add_argument("name", nargs="?")
-    parser.add_argument("--seconds", type=int, default=3600, help="length of a pause")
+    parser.add_argument("--seconds", type=_whole_number(0, INT_MOST), default=3600, help="length of a pause")
     parser.add_argument("--json", action="store_true")
 
 
@@ -74,15 +78,34 @@ def _jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--status", help="list: only jobs in this status")
     parser.add_argument("--failed", action="store_true", help="retry: every failed job")
     parser.add_argument("--name", help="retry --failed: only jobs of this name")
-    parser.add_argument("--limit", type=int, default=20)
+    parser.add_argument("--limit", type=_whole_number(1, INT_MOST), default=20)
     parser.add_argument("--json", action="store_true")
 
 
 def _json_value(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(f"the payload is not JSON: {error}") from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= INT_MOST:  # not a number, too
+        raise argparse.ArgumentTypeError(f"{text!r} is not 0 to {INT_MOST} seconds")
+    return seconds
+
+
+def _whole_number(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,18}", text) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return read
 
 
 def _open(settings: Settings, create: bool = False) -> Database:
@@ -210,5 +233,10 @@ def _which(question: str, hint: str) -> int:
     return EXIT_USAGE
 
 
-def _never(settings: Settings, options: Any) -> None:
-    raise AssertionError("processes.named knows this word")
+def _process(word: str) -> Callable[[Settings, Any], None]:
+    def start(settings: Settings, options: Any) -> None:
+        process = processes.named([word, "--once"] if getattr(options, "once", False) else [word])
+        assert process is not None
+        process(settings)
+
+    return start

@@ -58,6 +58,8 @@ class ScheduleDaemon:
         """Schedule until told to stop. Raises `DatabaseError` and `DeclarationError` for what waiting does not cure."""
         log.info(f"🚀 Starting schedule daemon ({self.settings.node_env} mode)")
         start.warn_about_draining(WHO, self.settings)
+        # Before anything else: as a leader we would only stumble over it, while a daemon that knows better stands by.
+        schedules.check(self._definitions)
         db = start.insist(WHO, self.stop, self._bell, lambda: start.open_tables(WHO, self._pool))
         if db is None:
             return

@@ -57,8 +57,12 @@ class EmbeddedWorker:
             registry = handlers.load(self._settings.jobs_module)
             self.worker = Worker(self._settings, registry, self._stop, self._connections)
             _running.append(self.worker)
-            listen(WHO, self._settings.wake_port, self.worker.wake)
-            self.worker.run()
+            listener = listen(WHO, self._settings.wake_port, self.worker.wake)
+            try:
+                self.worker.run()
+            finally:
+                if listener is not None:
+                    listener.close()
         except Exception as error:
             self.crashed = True
             log.exception(f"{WHO} Failed to start job worker: {error}", error)

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 Run = Callable[["Job"], None]
 
 
+LONGEST_INTERVAL_SECONDS = 2**31 - 1
+"""68 years: what the column holds."""
+NOT_RUN_BY_A_CALL = 0x20 | 0x80 | 0x200
+"""Flags of the code of generators, coroutines and async generators (`inspect.CO_…`, without loading inspect)."""
+
+
 class DeclarationError(Exception):
     """A job or schedule is declared in a way that cannot work."""
 
@@ -34,6 +40,11 @@ class Handler:
     run: Run
     timeout_seconds: int | None = None
     """For jobs whose row names none."""
+
+    def __post_init__(self) -> None:
+        timeout: object = self.timeout_seconds
+        if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
+            raise DeclarationError(f"job {self.name!r}: timeout_seconds is a number above 0, not {timeout!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +67,31 @@ class ScheduleDefinition:
     timeout_seconds: int | None = None
 
     def __post_init__(self) -> None:
+        self._refuse_wrong_kinds()
         if (self.cron is None) == (self.every_seconds is None):
             raise DeclarationError(f"schedule {self.name!r}: give either cron or every_seconds")
-        if self.every_seconds is not None and self.every_seconds < 1:
-            raise DeclarationError(f"schedule {self.name!r}: every_seconds must be 1 or more")
+        if self.every_seconds is not None and not 1 <= self.every_seconds <= LONGEST_INTERVAL_SECONDS:
+            raise DeclarationError(f"schedule {self.name!r}: every_seconds must be 1 to {LONGEST_INTERVAL_SECONDS}")
         if self.misfire not in ("SKIP", "ONCE", "ALL"):
             raise DeclarationError(f"schedule {self.name!r}: misfire is SKIP, ONCE or ALL, not {self.misfire!r}")
         if self.overlap not in ("ALLOW", "SKIP"):
             raise DeclarationError(f"schedule {self.name!r}: overlap is ALLOW or SKIP, not {self.overlap!r}")
+
+    def _refuse_wrong_kinds(self) -> None:
+        """What a file or a function without type checks may say; the daemon would stumble over it, again and again."""
+        for kind, meaning, names in (
+            (str, "a text", ("job_name", "cron", "timezone")),
+            (int, "a whole number", ("every_seconds", "misfire_max", "grace_seconds")),
+            (int, "a whole number", ("priority", "max_attempts", "timeout_seconds")),
+        ):
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not isinstance(value, kind):
+                    raise DeclarationError(f"schedule {self.name!r}: {name} is {meaning}, not {value!r}")
+        try:
+            json.dumps(self.payload)
+        except (TypeError, ValueError) as error:
+            raise DeclarationError(f"schedule {self.name!r}: the payload is not JSON: {error}") from None
 
 
 @dataclass(slots=True)
@@ -100,7 +128,13 @@ def job(name: str | None = None, *, timeout_seconds: int | None = None) -> _Deco
     """
 
     def declare(run: Run) -> Run:
-        registry.add(Handler(name or run.__name__, run, timeout_seconds))
+        handler = Handler(name or run.__name__, run, timeout_seconds)
+        if getattr(getattr(run, "__code__", None), "co_flags", 0) & NOT_RUN_BY_A_CALL:
+            raise DeclarationError(
+                f"job {handler.name!r} is an async function or a generator, which a call does not run: "
+                "declare a plain function, and let it say asyncio.run(…)"
+            )
+        registry.add(handler)
         return run
 
     return declare
@@ -148,6 +182,8 @@ def load(jobs_module: str | None) -> Registry:
     if jobs_module.endswith(".toml"):
         _load_toml(Path(jobs_module))
         return registry
+    if jobs_module.startswith("."):
+        raise DeclarationError(f"JOBS_MODULE names {jobs_module!r}, which is no module: write app.jobs, without ./")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does; a console script does not
     try:
@@ -167,26 +203,38 @@ def _load_toml(path: Path) -> None:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DeclarationError(f"JOBS_MODULE names {str(path)!r}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # no TOML, or no UTF-8
         raise DeclarationError(f"{path}: {error}") from None
-    for name, options in document.get("jobs", {}).items():
-        _declare_job(path, name, dict(options))
-    for name, options in document.get("schedules", {}).items():
+    for name, options in _tables(path, document, "jobs").items():
+        _declare_job(path, name, options)
+    for name, options in _tables(path, document, "schedules").items():
         try:
             schedule(name, options.pop("job", name), **options)
         except TypeError as error:
             raise DeclarationError(f"{path}: schedule {name!r}: {error}") from None
 
 
+def _tables(path: Path, document: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    tables = document.get(kind, {})
+    if not isinstance(tables, dict) or not all(isinstance(options, dict) for options in tables.values()):
+        raise DeclarationError(f"{path}: {kind} are tables, each written [{kind}.name]")
+    return tables
+
+
 def _declare_job(path: Path, name: str, options: dict[str, Any]) -> None:
     line, target = options.pop("command", None), options.pop("http", None)
     if (line is None) == (target is None):
         raise DeclarationError(f"{path}: job {name!r}: give either command or http")
+    words = line if isinstance(line, list) else [line]
+    if line is not None and not all(isinstance(word, str) for word in words):
+        raise DeclarationError(f"{path}: job {name!r}: command is a text or a list of texts, not {line!r}")
+    method, _, url = str(target).partition(" ")
+    if line is None and not url:
+        raise DeclarationError(f'{path}: job {name!r}: http is written "POST https://…", not {target!r}')
     try:
         if line is not None:
             command(name, line, **options)
         else:
-            method, _, url = str(target).partition(" ")
             http(name, method, url, **options)
     except TypeError as error:
         raise DeclarationError(f"{path}: job {name!r}: {error}") from None

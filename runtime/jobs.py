@@ -10,10 +10,12 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from runtime.db import Database, Duplicate, Row, instant
+from runtime.db import Database, DatabaseError, Duplicate, Row, instant
 from runtime.identity import new_id
 
 DEFAULT_MAX_ATTEMPTS = 3
+ATTEMPTS = 10
+"""How often we may be too late or too early for somebody else's change of a job."""
 ROWS_PER_INSERT = 500
 ROWS_PER_COMMIT = 5000
 CHARACTERS_PER_INSERT = 1_000_000
@@ -101,11 +103,12 @@ def enqueue(
     """Put a job into the queue and return its id.
 
     With a `unique_key` that an unfinished job holds already, nothing is added and that job's id comes back. With a
-    `job_id` of your own you may call this again when the answer was lost: the job is added once.
+    `job_id` of your own you may call this again when the answer was lost: the job is added once. Raises `Duplicate` for
+    a unique key that the application has added to the table.
     """
     job = NewJob(job_name, payload, delay_seconds, priority, max_attempts, timeout_seconds, unique_key)
     row = _row(job) | ({"id": job_id} if job_id else {})
-    while True:
+    for attempt in range(1, ATTEMPTS + 1):
         try:
             db.execute("jobs.enqueue_later" if row["delay_ms"] else "jobs.enqueue", **row)
             return str(row["id"])
@@ -115,7 +118,10 @@ def enqueue(
             holder = db.fetch("jobs.holder_of_key", active_key=unique_key)
             if holder:
                 return str(holder[0]["id"])
-            # It finished between our INSERT and our look: the key is free again.
+            # It finished between our INSERT and our look, and the key is free; or it is a key of the application.
+            if attempt == ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
 
 
 def enqueue_many(db: Database, jobs: Iterable[NewJob]) -> list[str]:
@@ -260,9 +266,10 @@ def cancel(db: Database, job_id: str) -> str | None:
     """Cancel a job: `cancelled` at once while it waits, `requested` while it runs, `finished` when it is too late.
 
     None when there is no such job. A running job is told within a few seconds, and its row becomes CANCELLED when its
-    worker has acknowledged.
+    worker has acknowledged. Raises `DatabaseError` for a job in a status of the application's own.
     """
-    while True:
+    row = None
+    for _ in range(ATTEMPTS):
         for query, answer in (("jobs.cancel_waiting", "cancelled"), ("jobs.request_cancel", "requested")):
             if db.execute(query, id=job_id):
                 return answer
@@ -270,6 +277,7 @@ def cancel(db: Database, job_id: str) -> str | None:
         if row is None or row.finished:
             return None if row is None else "finished"
         # It ran when we took it for waiting, and waited when we took it for running: look again.
+    raise DatabaseError(f"job {job_id} is neither waiting nor running nor finished: {row and row.status}")
 
 
 def requeue(db: Database, job_id: str) -> bool:

@@ -12,14 +12,12 @@ from typing import Any
 
 from runtime import lease
 from runtime.db import Database, DatabaseError, Duplicate, Row, instant, stamp
-from runtime.handlers import DeclarationError, ScheduleDefinition
+from runtime.handlers import LONGEST_INTERVAL_SECONDS, DeclarationError, ScheduleDefinition
 from runtime.identity import new_id
 from runtime.lease import Leadership
 
 MISSED_ROWS_MOST = 1000
 FIRST_LOOK_BACK = timedelta(hours=1)
-LONGEST_INTERVAL_SECONDS = 2**31 - 1
-"""68 years: what the column holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +121,9 @@ def decide(schedule: Schedule, now: datetime, watched_since: datetime | None) ->
     """What a daemon that leads since `watched_since` does about everything due up to `now`.
 
     A due time is on time while it is within the grace, or when it came while this daemon was leading and merely not
-    looking (an hourly poll is not an outage); `watched_since` None says that nobody else ever looks. Of several on-time
-    ones the latest runs. The others came while no daemon was alive: SKIP runs none of them, ONCE the latest, ALL the
-    latest `misfire_max`. Whatever does not run is missed, and is written down.
+    looking (an hourly poll is not an outage, but a pause is one); `watched_since` None says that nobody else ever
+    looks. Of several on-time ones the latest runs. The others came while no daemon was alive: SKIP runs none of them,
+    ONCE the latest, ALL the latest `misfire_max`. Whatever does not run is missed, and is written down.
     """
     assert schedule.next_run_at is not None
     passed, following = _passed(schedule, schedule.next_run_at, now)
@@ -201,8 +199,7 @@ def sync(db: Database, definitions: Iterable[ScheduleDefinition]) -> int:
     anything.
     """
     wanted = {definition.name: definition for definition in definitions}
-    for definition in wanted.values():
-        _check(definition)
+    check(wanted.values())
     known = {row["name"]: row for row in db.fetch("schedules.read")}
     for name, definition in wanted.items():
         if name not in known:
@@ -215,9 +212,11 @@ def sync(db: Database, definitions: Iterable[ScheduleDefinition]) -> int:
     return len(wanted)
 
 
-def _check(definition: ScheduleDefinition) -> None:
-    columns = {_COLUMN_OF[name]: value for name, value in _columns(definition).items() if name in _COLUMN_OF}
-    next_due(_schedule({"id": "", "name": definition.name, "enabled": False} | columns), datetime.now(UTC))
+def check(definitions: Iterable[ScheduleDefinition]) -> None:
+    """Raises `DeclarationError` for the first one whose rule nobody can understand."""
+    for definition in definitions:
+        columns = {_COLUMN_OF[name]: value for name, value in _columns(definition).items() if name in _COLUMN_OF}
+        next_due(_schedule({"id": "", "name": definition.name, "enabled": False} | columns), datetime.now(UTC))
 
 
 def _columns(definition: ScheduleDefinition) -> Row:
@@ -353,6 +352,8 @@ def attend(
     wanted = max(first, schedule.paused_until or first)
     if wanted > now:
         return wanted, None
+    if schedule.paused_until is not None:
+        watched_since = max(watched_since or schedule.paused_until, schedule.paused_until)
     decision = decide(replace(schedule, next_run_at=first), now, watched_since)
     fired = db.transact(lambda: _fire(db, leadership, schedule, decision))
     return decision.next_run_at, decision if fired else None

@@ -120,7 +120,7 @@ def _addresses(raw: str | None) -> tuple[tuple[str, int], ...]:
         if not part.strip():
             continue
         host, _, port = part.strip().rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+        if not host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65_536:
             raise SettingsError("WAKE_ADDRESSES", f"holds {part.strip()!r}", "write host:port, several with commas")
         addresses.append((host.strip("[]"), int(port)))
     return tuple(addresses)

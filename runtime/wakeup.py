@@ -83,6 +83,8 @@ class Listener(threading.Thread):
             self._socket.setblocking(True)
 
     def close(self) -> None:
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # closing alone does not end the thread's waiting
         self._socket.close()
 
 

@@ -87,8 +87,11 @@ class Worker:
                 return
             self._heart = heart
             self._slots = Slots(self.settings.job_worker_concurrency, self._run_job, self._job, self._bell)
-            loop.run(WHO, self._turn_noting_outages, self.stop, self._bell, self.pulse)
-            self._drain()
+            try:
+                loop.run(WHO, self._turn_noting_outages, self.stop, self._bell, self.pulse)
+                self._drain()
+            finally:
+                self._slots.close()  # a web process that stops its worker goes on, and may start another
         finally:
             if heart is not None:
                 heart.stop()

@@ -65,8 +65,10 @@ class Pool:
             db = db or self._dial()
             try:
                 yield db
-            except BaseException:
+            except BaseException as error:
                 db.close()
+                if isinstance(error, Unreachable):
+                    self.close()  # the server ended them together: who tries again is not to be lent the next dead one
                 raise
             with self._lock:
                 self._idle.append(db)
@@ -74,6 +76,7 @@ class Pool:
             self._free.release()
 
     def close(self) -> None:
+        """Close the connections that nobody has at this moment."""
         with self._lock:
             while self._idle:
                 self._idle.pop().close()

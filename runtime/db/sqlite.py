@@ -71,7 +71,7 @@ class SQLite(Database):
         try:
             for query, rows in batches:
                 connection.executemany(self.sql(query), rows)
-        except (sqlite3.Error, UnicodeError) as error:
+        except (sqlite3.Error, UnicodeError, OverflowError) as error:
             raise self.translate(error) from None
 
     def begin(self) -> None:
@@ -103,7 +103,7 @@ class SQLite(Database):
     def _run(self, sql: str, parameters: Row) -> sqlite3.Cursor:
         try:
             return self._live().execute(sql, {name: _bindable(value) for name, value in parameters.items()})
-        except (sqlite3.Error, UnicodeError) as error:
+        except (sqlite3.Error, UnicodeError, OverflowError) as error:
             raise self.translate(error) from None
 
     def _fetch(self, cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
@@ -118,7 +118,7 @@ class SQLite(Database):
         assert self._connection is not None
         return self._connection
 
-    def translate(self, error: sqlite3.Error | UnicodeError) -> DatabaseError:
+    def translate(self, error: sqlite3.Error | UnicodeError | OverflowError) -> DatabaseError:
         text = f"{self._path}: {error}"
         message = str(error)
         if isinstance(error, sqlite3.IntegrityError) and "UNIQUE" in message:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from runtime import jobs
-from runtime.db import Conflict, Database, Row, connect, server_facts
+from runtime.db import Conflict, Database, DatabaseError, Duplicate, Row, connect, server_facts
 from runtime.jobs import NewJob
 from runtime.queue import Outcome, Queue
 from tests.mysql.server import Server
@@ -64,6 +64,25 @@ def test_a_stray_that_somebody_holds_keeps_no_other_waiting(db: Database, rival:
     assert Queue(db).release_strays("me", []) == 2
     rival.rollback()
     assert Queue(db).release_strays("me", []) == 1
+
+
+def test_a_unique_key_and_a_status_of_the_application_end_in_an_error(db: Database, rival: Database) -> None:
+    """They are no race that another try would win."""
+    held = jobs.enqueue(db, "mail")
+    known = "'SCHEDULED', 'QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'"
+    statuses = f"ALTER TABLE JobRun MODIFY status ENUM({known}{{}}) NOT NULL DEFAULT 'QUEUED'"
+    rival.change("ALTER TABLE JobRun ADD UNIQUE KEY one_of_each (jobName)", {})
+    rival.change(statuses.format(", 'PARKED'"), {})
+    try:
+        with pytest.raises(Duplicate):
+            jobs.enqueue(db, "mail", unique_key="k")
+        db.change("UPDATE JobRun SET status = 'PARKED'", {})
+        with pytest.raises(DatabaseError, match="PARKED"):
+            jobs.cancel(db, held)
+    finally:
+        rival.change("DELETE FROM JobRun", {})
+        rival.change("ALTER TABLE JobRun DROP KEY one_of_each", {})
+        rival.change(statuses.format(""), {})
 
 
 def test_an_enqueue_does_not_wait_for_a_claim(db: Database, rival: Database) -> None:

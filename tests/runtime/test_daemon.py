@@ -8,7 +8,7 @@ import pytest
 from runtime import daemon as daemon_module, heartbeats, jobs, lease, schedules
 from runtime.daemon import ScheduleDaemon
 from runtime.db import Database, Unreachable, stamp
-from runtime.handlers import Registry, ScheduleDefinition
+from runtime.handlers import DeclarationError, Registry, ScheduleDefinition
 from runtime.loop import Stop
 from tests.runtime.support import eventually, running, settings, sql
 
@@ -168,6 +168,15 @@ def test_a_schedule_nobody_understands_does_not_stop_the_others(
     with running(daemon(url, ScheduleDefinition("tick", "report", every_seconds=1, enabled=True))):
         eventually(lambda: jobs.summary(db).queued >= 1)
     assert "'bad'" in capfd.readouterr().err
+
+
+def test_a_daemon_whose_code_declares_nonsense_does_not_take_the_lead_from_another(db: Database, url: str) -> None:
+    bad = ScheduleDefinition("bad", "report", cron="61 * * * *")
+    with pytest.raises(DeclarationError, match="Bad minute"):
+        daemon(url, hourly(), bad).run()
+    state = lease.read(db)
+    assert state is not None
+    assert (state.token, heartbeats.read(db)) == (0, [])
 
 
 def test_a_row_that_cannot_work_does_not_stop_the_others(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -38,6 +38,23 @@ def test_a_function_becomes_a_handler_under_its_name_or_another(registry: Regist
     assert registry.handlers["other"].timeout_seconds == 5
     with pytest.raises(DeclarationError, match="'other' is declared twice"):
         handlers.job("other")(something)
+
+
+def test_a_function_that_a_call_does_not_run_is_refused(registry: Registry) -> None:
+    """Its job would be COMPLETED, and nothing would have been done."""
+
+    async def later(job: Job) -> None: ...
+
+    def piecemeal(job: Job) -> Iterator[int]:
+        yield 1
+
+    async def both(job: Job) -> AsyncIterator[int]:
+        yield 1
+
+    for run in (later, piecemeal, both):
+        with pytest.raises(DeclarationError, match=f"'{run.__name__}' is an async function or a generator"):
+            handlers.job()(run)  # type: ignore[arg-type]
+    assert registry.handlers == {}
 
 
 def test_a_command_gets_the_payload_and_its_output_becomes_the_log(tmp_path: Path) -> None:
@@ -208,6 +225,15 @@ def test_an_application_without_python_declares_its_jobs_in_a_file(tmp_path: Pat
         ('[jobs.a]\ncommand = "x"\ncolour = "red"', "colour"),
         ('[schedules.a]\njob = "x"', "give either cron or every_seconds"),
         ("[jobs", "jobs.toml"),
+        ('[jobs]\na = "node x.js"', r"written \[jobs.name\]"),
+        ("schedules = 5", r"written \[schedules.name\]"),
+        ("[jobs.a]\ncommand = 5", "command"),
+        ('[jobs.a]\nhttp = "POST"', "http"),
+        ('[jobs.a]\ncommand = "x"\ntimeout_seconds = "60"', "timeout_seconds"),
+        ("[schedules.a]\ncron = 5", "cron is a text"),
+        ('[schedules.a]\nevery_seconds = 60\ngrace_seconds = "60"', "grace_seconds is a whole number"),
+        ("[schedules.a]\nevery_seconds = 9999999999", "every_seconds"),
+        ("[schedules.a]\nevery_seconds = 60\npayload = {day = 2026-01-01}", "payload is not JSON"),
     ],
 )
 def test_a_declaration_that_makes_no_sense_is_named(tmp_path: Path, text: str, said: str) -> None:

@@ -11,6 +11,11 @@ from runtime.jobs import NewJob
 from runtime.queue import Outcome, Queue
 
 
+def test_a_number_that_no_column_holds_is_an_error_of_the_database(db: Database) -> None:
+    with pytest.raises(DatabaseError):
+        jobs.enqueue(db, "mail", priority=2**70)
+
+
 def test_an_enqueued_job_can_be_read_back(db: Database) -> None:
     job_id = jobs.enqueue(db, "mail", {"to": "ünïcode ✓", "n": [1, None]}, priority=-3, max_attempts=7)
     row = jobs.read(db, job_id)

@@ -44,6 +44,17 @@ def test_reserving_closes_an_idle_connection_so_that_no_more_than_the_limit_are_
     assert len(dial.dialled) == 2
 
 
+def test_after_a_lost_connection_nobody_is_lent_another_dead_one(tmp_path: Path) -> None:
+    pool = Pool(Counted(tmp_path), 3)
+    with pool.lend() as one, pool.lend() as another:
+        pass
+    with pytest.raises(Unreachable), pool.lend():
+        raise Unreachable("the server restarted")
+    with pool.lend() as fresh:
+        assert fresh not in (one, another)
+    pool.close()
+
+
 def test_a_connection_that_cannot_be_opened_gives_its_place_back(tmp_path: Path) -> None:
     pool = Pool(lambda: connect(f"sqlite://{tmp_path}/nowhere/jobs.db"), 1)
     for _ in range(2):

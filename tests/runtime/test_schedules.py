@@ -12,6 +12,7 @@ from runtime import jobs, lease, schedules
 from runtime.db import Database, stamp
 from runtime.handlers import DeclarationError, ScheduleDefinition
 from runtime.lease import Leadership
+from runtime.queue import Queue
 from runtime.schedules import Schedule, StaleLeadership, UnknownSchedule, decide, due_times, next_due
 from tests.runtime.support import sql
 
@@ -322,6 +323,36 @@ def test_what_was_changed_between_reading_and_firing_wins(
     sql(url, f"UPDATE JobSchedule SET {change}")
     assert schedules.attend(db, leader, due, now, leader.since)[1] is None
     assert fired(db) == []
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_after_a_pause_the_missed_run_policy_decides(db: Database, url: str, leader: Leadership, watched: bool) -> None:
+    """Also about what a daemon that was there all the time saw pass, and one that looks now and then."""
+    due_now(db, url, grace_seconds=0)
+    schedules.pause(db, "hourly", 3600)
+    schedules.resume(db, "hourly")
+    [resumed], now = schedules.board(db)
+    assert now is not None
+    _, decision = schedules.attend(db, leader, resumed, now, now - timedelta(hours=9) if watched else None)
+    assert decision is not None
+    assert (decision.run, len(decision.missed)) == ((), 1)
+
+
+def test_resuming_what_is_not_paused_changes_nothing(db: Database, url: str) -> None:
+    due_now(db, url)
+    schedules.pause(db, "hourly", 0)
+    [before] = schedules.read(db)
+    schedules.resume(db, "hourly")
+    assert schedules.read(db) == [before]
+
+
+def test_a_run_that_was_missed_can_be_started_by_hand(db: Database, url: str, leader: Leadership) -> None:
+    due, now = due_now(db, url, payload={"a": 1}, priority=-5, timeout_seconds=7, grace_seconds=0)
+    schedules.attend(db, leader, due, now, watched_since=now + timedelta(seconds=1))
+    [missed] = jobs.recent(db, "CANCELLED")
+    assert jobs.requeue(db, missed.id)
+    [claim] = Queue(db).turn_over([], ["report"], 1, "me")
+    assert (claim.payload, claim.timeout_seconds, missed.priority) == ({"a": 1}, 7, -5)
 
 
 def test_a_run_that_was_missed_leaves_a_row(db: Database, url: str, leader: Leadership) -> None:

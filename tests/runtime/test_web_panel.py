@@ -226,8 +226,11 @@ def test_a_schedule_is_enabled_paused_resumed_and_disabled(visitor: Visitor, db:
     until = schedule(db, "nightly").paused_until
     assert until is not None
     assert "PAUSED" in page.text
-    visitor.press("Resume: nightly")
-    assert schedule(db, "nightly").paused_until is None
+    page = visitor.press("Resume: nightly")
+    assert "PAUSED" not in page.text
+    resumed = schedule(db, "nightly").paused_until
+    assert resumed is not None
+    assert resumed < until
     page = visitor.press("Disable: nightly")
     assert "nightly is disabled." in page.text
     assert not schedule(db, "nightly").enabled

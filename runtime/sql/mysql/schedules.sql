@@ -46,9 +46,11 @@ SELECT :run_id, jobName, payload, 'QUEUED', priority, UTC_TIMESTAMP(3), maxAttem
 FROM JobSchedule WHERE id = :id;
 
 -- :name record_missed
--- A run that did not happen leaves a row too, under the same unique key (scheduleId, dueAt).
-INSERT INTO JobRun (id, jobName, status, runAt, finishedAt, maxAttempts, scheduleId, dueAt, lastError)
-SELECT :run_id, jobName, 'CANCELLED', :due, UTC_TIMESTAMP(3), maxAttempts, id, :due, :reason
+-- A run that did not happen leaves a row too, under the same unique key (scheduleId, dueAt): with all that a job of the
+-- schedule gets, for somebody may start it by hand.
+INSERT INTO JobRun (id, jobName, payload, status, priority, runAt, finishedAt, maxAttempts, timeoutSeconds, scheduleId,
+                    dueAt, lastError)
+SELECT :run_id, jobName, payload, 'CANCELLED', priority, :due, UTC_TIMESTAMP(3), maxAttempts, timeoutSeconds, id, :due, :reason
 FROM JobSchedule WHERE id = :id;
 
 -- :name enable
@@ -61,7 +63,8 @@ UPDATE JobSchedule SET enabled = false, nextRunAt = NULL, pausedUntil = NULL WHE
 UPDATE JobSchedule SET pausedUntil = UTC_TIMESTAMP(3) + INTERVAL :seconds SECOND WHERE name = :name;
 
 -- :name resume
-UPDATE JobSchedule SET pausedUntil = NULL WHERE name = :name;
+-- Not NULL: what fell due up to here is the missed-run policy's.
+UPDATE JobSchedule SET pausedUntil = UTC_TIMESTAMP(3) WHERE name = :name AND pausedUntil > UTC_TIMESTAMP(3);
 
 -- :name run_now
 INSERT INTO JobRun (id, jobName, payload, priority, maxAttempts, timeoutSeconds)
