@@ -221,4 +221,38 @@ CLEAN: dict[str, Mapping[str, str]] = {
         "Procfile": "web: node backend/dist/index.js\nscheduler: node backend/dist/scheduleDaemon.js\n",
     },
     "a suppression with a reason": web("LOG_LEVEL: info # a comment", "EXPORT_FORMAT: csv"),
+    "secrets that are kept elsewhere": env(
+        "JWT_SECRET=op://prod/app/jwt\nDB_SECRET=arn:aws:secretsmanager:eu-west-1:1:secret:x\n"
+        "GOOGLE_APPLICATION_CREDENTIALS=google-credentials.json\nJWT_PRIVATE_KEY=keys/jwt.pem\n",
+        "web.env",
+    ),
+    "secrets that only their key opens": env(
+        'JWT_SECRET="encrypted:BE9Y7LKANx77X1pv1HnEoil93fPa5c9rpL"\n'
+        "REDIS_PASSWORD=ENC[AES256_GCM,data:abc,iv:def,tag:x,type:str]\n",
+        "web.env",
+    ),
+    "a vault that is meant to be committed": env(
+        'DOTENV_VAULT_PRODUCTION="Hm5DzBrdHvr4u1OoVFkB0aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789+/AbCdEf=="\n', ".env.vault"
+    ),
+    "keys that a bundler puts into the page": env(
+        "NEXT_PUBLIC_SUPABASE_ANON_KEY=eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJzdXBhYmFzZSJ9.c2lnbmF0dXJlMTIz\n"
+        "VITE_FIREBASE_API_KEY=AIzaSyD-1234567890abcdefghijklmnopqrstu\n",
+        "web.env",
+    ),
+    "a switch that speaks of passwords": env("MYSQL_ALLOW_EMPTY_PASSWORD=yes\n", "web.env"),
+    "a checksum of a script": env(
+        "SCRIPT_SRI=sha384-oqVuAfXRKap7fdgcCY5uykM6+R9GqQ8K/uxy9rx7HNQlGYl1kPzQho1wx4JwY8wC\n", "web.env"
+    ),
+    "lists, maps and names are no placeholders": env(
+        'ALLOWED_HOSTS=["a.dev","b.dev"]\nFEATURES={"a":1}\nTAGS=[]\nAPP_NAME=todo\nTITLE="Todo App"\n'
+        'MAIL_FROM="<noreply@acme.dev>"\nWRITE_MODE=insert-only\n',
+        "web.env",
+    ),
+    "secrets for show in an example": env(
+        "JWT_SECRET=super-secret-key-change-in-production\nNEXTAUTH_SECRET=generate-with-openssl-rand-base64-32\n"
+        "API_KEY=abc123\nOPENAI_API_KEY=sk-your-openai-api-key\nSTRIPE_SECRET_KEY=sk_test_xxxxxxxxxxxxxxxxxxxx\n"
+        "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\nREDIS_PASSWORD=null\nREDIS_URL=redis://:redispass@localhost:6379\n"
+        "DATABASE_URL=postgresql://johndoe:randompassword@localhost:5432/mydb?schema=public\n",
+        ".env.example",
+    ),
 }

@@ -1,0 +1,42 @@
+"""What is wrong is found by its rule, exactly where it stands: variants that no manual shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from deploykit.rules._rule import Example
+from tests.deploykit.rules.linting import findings_in
+
+
+def dotenv(line: str, path: str = "web.env") -> Mapping[str, str]:
+    """One line of a .env file."""
+    return {path: f"{line}\n"}
+
+
+OFFENCES: dict[str, tuple[str, Mapping[str, str]]] = {
+    "Laravel's key": ("DK406", dotenv("APP_KEY=«base64:2fl+Ktvkfl+Fuz4Qp/A75G2RTiWVA/ZoKZvp6fiiM10=»")),
+    "a mail password": ("DK406", dotenv("SMTP_PASS=«hunter2horse»")),
+    "PostgreSQL's own name for a password": ("DK406", dotenv("PGPASSWORD=«s3cretpw9»")),
+    "MySQL's own name for a password": ("DK406", dotenv("MYSQLPASSWORD=«s3cretpw9»")),
+    "a GitLab token": ("DK406", dotenv("GL=«glpat-AbCdEf1234567890AbCd»")),
+    "a webhook's address": ("DK406", dotenv("HOOK=«https://hooks.slack.com/services/T00/B00/AbCdEf1234567890AbCd»")),
+    "the address of a Go driver": ("DK406", dotenv("DB_DSN=«app:AbC123xYz987@tcp(db.acme.dev:3306)/app»")),
+    "a secret behind a public name": ("DK406", dotenv("VITE_STRIPE_SECRET=«sk_live_0123456789abcdef»")),
+    "a real key in an example": ("DK406", dotenv("JWT_SECRET=«9f2c8a41d7e64b0c»", ".env.example")),
+    "a real address in an example": (
+        "DK406",
+        dotenv("DATABASE_URL=«mysql://root:QwErTy12AsDf@monorail.proxy.rlwy.net:3306/railway»", ".env.example"),
+    ),
+    "a masked key": ("DK407", dotenv("OPENAI_API_KEY=«sk-your-openai-api-key-here»")),
+}
+
+
+@pytest.mark.parametrize("name", OFFENCES)
+def test_an_offence_is_found_where_it_stands(name: str, tmp_path: Path) -> None:
+    code, texts = OFFENCES[name]
+    example = Example(tuple(texts.items()))
+    found = [finding for finding in findings_in(tmp_path, example.texts()) if finding.code == code]
+    assert sorted(finding.place for finding in found) == sorted(example.places())
