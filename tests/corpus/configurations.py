@@ -58,6 +58,85 @@ NO_EMBEDDED = WEB.replace("EMBEDDED_JOB_WORKER: true", "EMBEDDED_JOB_WORKER: fal
 )
 PATH = "profiles/app.yaml"
 
+TYPESCRIPT = """\
+import { defineRailway, github, mysql, project, service } from "railway/iac";
+
+export default defineRailway(() => {
+  const db = mysql("MySQL");
+  const common = { NODE_ENV: "production", DATABASE_URL: db.env.MYSQL_URL, DATABASE_CONNECTION_LIMIT: "5" };
+  const web = service("web-server", {
+    source: github("acme/app"),
+    start: "node dist/index.js",
+    healthcheck: "/health",
+    deploy: { drainingSeconds: 30 },
+    env: { ...common, EMBEDDED_JOB_WORKER: "true", SCHEDULE_DAEMON_ENABLED: "false" },
+  });
+  const daemon = service("schedule-daemon", {
+    source: github("acme/app"),
+    start: "node dist/scheduleDaemon.js",
+    deploy: { restartPolicyType: "ALWAYS", drainingSeconds: 30 },
+    env: {
+      ...common, SCHEDULE_DAEMON_ENABLED: "true", SCHEDULE_POLL_INTERVAL_MS: "3600000", EMBEDDED_JOB_WORKER: "false",
+    },
+  });
+  return project("acme", { resources: [db, web, daemon] });
+});
+"""
+PYTHON = """\
+from railway_sdk import define_railway, github, mysql, project, service
+
+COMMON = {"NODE_ENV": "production", "DATABASE_CONNECTION_LIMIT": "5"}
+
+
+@define_railway
+def main():
+    db = mysql("MySQL")
+    web = service(
+        "web-server",
+        source=github("acme/app"),
+        start="node dist/index.js",
+        healthcheck="/health",
+        deploy={"drainingSeconds": 30},
+        env={
+            **COMMON,
+            "DATABASE_URL": db.env.MYSQL_URL,
+            "EMBEDDED_JOB_WORKER": "true",
+            "SCHEDULE_DAEMON_ENABLED": "false",
+        },
+    )
+    daemon = service(
+        "schedule-daemon",
+        source=github("acme/app"),
+        start="node dist/scheduleDaemon.js",
+        deploy={"restartPolicyType": "ALWAYS", "drainingSeconds": 30},
+        env={
+            **COMMON,
+            "DATABASE_URL": db.env.MYSQL_URL,
+            "SCHEDULE_DAEMON_ENABLED": "true",
+            "SCHEDULE_POLL_INTERVAL_MS": "3600000",
+            "EMBEDDED_JOB_WORKER": "false",
+        },
+    )
+    return project("acme", resources=[db, web, daemon])
+"""
+
+
+def typescript(*changes: tuple[str, str]) -> Mapping[str, str]:
+    """The usual two services in TypeScript, with texts replaced."""
+    return {".railway/railway.ts": _replaced(TYPESCRIPT, changes)}
+
+
+def python(*changes: tuple[str, str]) -> Mapping[str, str]:
+    """The usual two services in Python, with texts replaced."""
+    return {".railway/railway.py": _replaced(PYTHON, changes)}
+
+
+def _replaced(text: str, changes: tuple[tuple[str, str], ...]) -> str:
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    return text
+
 
 def whole(*services: str, top: str = "", name: str = "app") -> str:
     """A profile of these services."""
@@ -255,4 +334,38 @@ CLEAN: dict[str, Mapping[str, str]] = {
         "DATABASE_URL=postgresql://johndoe:randompassword@localhost:5432/mydb?schema=public\n",
         ".env.example",
     ),
+    "TypeScript": typescript(),
+    "TypeScript with regular expressions": typescript(
+        (
+            "  const db",
+            "  const slug = (s: string) => s.replace(/\\)$/, '').replace(/[`'\"]/g, '') && /^\\(/.test(s);\n  const db",
+        ),
+    ),
+    "TypeScript that divides": typescript(
+        ("  const db", "  const half = (10 / 2) / 1;\n  const third = half / 3;\n  const db")
+    ),
+    "TypeScript without semicolons": {".railway/railway.ts": TYPESCRIPT.replace(";", "")},
+    "TypeScript through a name space": typescript(
+        ("{ defineRailway, github, mysql, project, service }", "* as railway"),
+        ("defineRailway(", "railway.defineRailway("),
+        ("mysql(", "railway.mysql("),
+        ('= service("web', '= railway.service("web'),
+        ("project(", "railway.project("),
+        ('= service("sch', '= railway.service("sch'),
+        ("source: github", "source: railway.github"),
+    ),
+    "TypeScript with types": typescript(
+        ('service("web', 'service<"web">("web'),
+        ("  const db", "  class Named { service(name: string) { return name; } }\n  const db"),
+    ),
+    "a spread whose value is replaced": typescript(
+        ("{ ...common, EMB", '{ ...common, DATABASE_CONNECTION_LIMIT: "8", EMB')
+    ),
+    "numbers that are computed": typescript(('"3600000"', "String(60 * 60 * 1000)"), ('"5"', "(5).toString()")),
+    "Python": python(),
+    "Python with maps that are joined": python(("env={\n            **COMMON,", "env=COMMON | {")),
+    "Python that replaces a shared value": python(
+        ("**COMMON,", '**COMMON,\n            "DATABASE_CONNECTION_LIMIT": "8",')
+    ),
+    "Python with computed numbers": python(('"3600000"', "str(60 * 60 * 1000)"), ('"5"', 'f"{5}"')),
 }

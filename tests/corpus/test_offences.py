@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploykit.rules._rule import Example
+from tests.corpus.configurations import python, typescript
 from tests.deploykit.rules.linting import findings_in
 
 
@@ -30,6 +31,31 @@ OFFENCES: dict[str, tuple[str, Mapping[str, str]]] = {
         "DK406",
         dotenv("DATABASE_URL=«mysql://root:QwErTy12AsDf@monorail.proxy.rlwy.net:3306/railway»", ".env.example"),
     ),
+    "seconds in a computed number": ("DK201", typescript(('"3600000"', "String(«3600»)"))),
+    "seconds in a constant": (
+        "DK201",
+        typescript(('"3600000"', "HOUR"), ("  const db", "  const HOUR = «'3600'»\n  const db")),
+    ),
+    "seconds in a template": (
+        "DK201",
+        typescript(('"3600000"', "«`${HOUR}`»"), ("  const db", "  const HOUR = 3600;\n  const db")),
+    ),
+    "seconds in Python": ("DK201", python(('"3600000"', "str(«3600»)"))),
+    "seconds in a Python constant": (
+        "DK201",
+        python(('"3600000"', "POLL"), ("COMMON =", 'POLL: str = «"3600"»\nCOMMON =')),
+    ),
+    "seconds in an f-string": ("DK201", python(('"3600000"', '«f"{POLL}"»'), ("COMMON =", "POLL = 3600\nCOMMON ="))),
+    "a second daemon in TypeScript": ("DK101", typescript(('ENABLED: "false"', "ENABLED: String(«true»)"))),
+    "a flag that joined maps leave out": (
+        "DK103",
+        python(
+            ("env={\n            **COMMON,", "«env»=COMMON | {"),
+            ('            "SCHEDULE_DAEMON_ENABLED": "false",\n', ""),
+        ),
+    ),
+    "Python's own truth": ("DK401", python(('"EMBEDDED_JOB_WORKER": "true"', '"EMBEDDED_JOB_WORKER": «True»'))),
+    "a value given twice in one map": ("DK002", typescript(("{ ...common, EMB", '{ ...common, A: "1", «A»: "2", EMB'))),
     "a masked key": ("DK407", dotenv("OPENAI_API_KEY=«sk-your-openai-api-key-here»")),
 }
 
