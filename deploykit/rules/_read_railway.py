@@ -227,7 +227,8 @@ def _iac_variable(entry: Entry) -> Variable:
         place=value.place,
         readable=value.tag is None or reference,
         plain=value.value,
-        quote=value.style,
+        # What takes the place of a flag or a text is a text, whatever stands there now.
+        quote=value.style or ("" if type(value.value) in (int, float) else '"'),
     )
 
 

@@ -42,6 +42,8 @@ def _written(variables: Variables, variable: Variable, text: str) -> tuple[Edit,
         return ()
     if variable.quote in ("'", '"', "`"):
         return (variable.replaced(text),)
+    if variables.kind == IAC:
+        return (edit(variable.place, f'"{text}"'),)
     if variables.kind == PROFILE and not re.fullmatch(r"[A-Za-z0-9_./-]+(?::[A-Za-z0-9_./-]+)*", text):
         return (edit(variable.place, f'"{text}"'),) if '"' not in text and "\\" not in text else ()
     return (edit(variable.place, text),)
