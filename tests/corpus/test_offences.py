@@ -56,6 +56,10 @@ OFFENCES: dict[str, tuple[str, Mapping[str, str]]] = {
     ),
     "Python's own truth": ("DK401", python(('"EMBEDDED_JOB_WORKER": "true"', '"EMBEDDED_JOB_WORKER": «True»'))),
     "a value given twice in one map": ("DK002", typescript(("{ ...common, EMB", '{ ...common, A: "1", «A»: "2", EMB'))),
+    "a table that is declared twice": (
+        "DK001",
+        {"railway.toml": '[deploy]\nstartCommand = "node x.js"\n\n«[deploy]»\nhealthcheckPath = "/health"\n'},
+    ),
     "a masked key": ("DK407", dotenv("OPENAI_API_KEY=«sk-your-openai-api-key-here»")),
 }
 
