@@ -47,8 +47,8 @@ def two_schedulers(system: System) -> Iterator[Report]:
     if keeper is None or system.kind == PROCESS or (system.kind == ENV and len(system.services) < 2):
         return
     for extra in system.daemons:
-        if extra is keeper:
-            continue
+        if extra is keeper or (system.kind == ENV and extra.name == keeper.name):
+            continue  # two .env files of one service are one daemon
         yield Report(
             extra.flag_place,
             f"`{extra.name}` runs the schedule daemon, and so does `{keeper.name}`: {_WHY_TWO}",

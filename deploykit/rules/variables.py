@@ -85,9 +85,16 @@ def flag_that_is_no_boolean(variables: Variables) -> Iterator[Report]:
         )
 
 
-def _cleaned(text: str) -> tuple[str, str | None]:
+_SPACED = pattern(r"(?:^|_)(?:SEPARATOR|SEP|DELIMITER|PREFIX|SUFFIX|PROMPT|INDENT|GLUE|JOINER)\Z", re.IGNORECASE)
+_POLICY = pattern(r"'(?:self|none|unsafe-[a-z-]+|strict-dynamic|report-sample|nonce-.*|sha[0-9]+-.*)'\Z")
+"""A word of a Content-Security-Policy: its quotes belong to it."""
+
+
+def _cleaned(name: str, text: str) -> tuple[str, str | None]:
     """The value without what strayed in, and what that was."""
     clean, what = text, None
+    if _SPACED.search(name) or _POLICY.match(text):
+        return clean, what
     if not clean.isascii() and _INVISIBLE.search(clean):
         clean, what = _INVISIBLE.sub("", clean), "holds an invisible character"
     if "\r" in clean:
@@ -126,7 +133,7 @@ def stray_characters(variables: Variables) -> Iterator[Report]:
             continue
         if "\n" in variable.text or variable.quote in ("|", ">"):
             continue  # a key or certificate of several lines ends as it must
-        clean, what = _cleaned(variable.text)
+        clean, what = _cleaned(variable.name, variable.text)
         if what is None or not clean:
             continue
         # A fix is printed: it must not carry a secret.
@@ -200,12 +207,15 @@ def misspelt_variable(variables: Variables) -> Iterator[Report]:
         )
 
 
+_OTHERS = _known.words_of("LOGLEVEL DATABASE_URI DATABASE_URLS LOG_LEVELS LOG_FORMATS HEARTBEAT_INTERVAL")
+"""Names that other programs read, near as they are to ours."""
+_UNIT = pattern(r"_(?:S|SECS?|SECONDS?)\Z")
 _NEAR_TO = tuple(sorted(name for name in _known.KNOWN if len(name) >= 8))
 
 
 @cache
 def _misspelt(name: str) -> list[str]:
-    if name in _known.KNOWN or len(name) < 6:
+    if name in _known.KNOWN or name in _OTHERS or len(name) < 6:
         return []
     if name.upper() in _NEAR_TO:
         return [name.upper()]
@@ -214,10 +224,14 @@ def _misspelt(name: str) -> list[str]:
     found = []
     for known in _NEAR_TO:
         limit = 2 if len(known) >= 12 else 1
-        if name.rstrip("0123456789").rstrip("_") == known or _another_word(name, known):
+        if name.rstrip("0123456789").rstrip("_") == known:
             continue
-        without_unit = any(known == f"{name}_{unit}" for unit in ("MS", "SECONDS", "ENABLED", "SEC"))
-        if without_unit or _known.distance(name, known, limit + 1) <= limit:
+        without_unit = any(known == f"{name}_{unit}" for unit in ("MS", "SECONDS", "ENABLED", "SEC")) or (
+            # Both are in seconds; an interval in seconds would be another number.
+            known in _known.KNOBS and _UNIT.search(known) and _UNIT.sub("", known) == _UNIT.sub("", name)
+        )
+        near = not _another_word(name, known) and _known.distance(name, known, limit + 1) <= limit
+        if without_unit or near:
             found.append(known)
     return found
 
@@ -402,8 +416,8 @@ def not_production(variables: Variables) -> Iterator[Report]:
     if variables.kind not in (PROFILE, IAC, ENV):
         return
     word = variable.text.strip().lower()
-    if not word or secrets.is_placeholder(variable.text):
-        return
+    if not word or secrets.is_placeholder(variable.text) or _cleaned("NODE_ENV", variable.text)[0] == "production":
+        return  # what strayed into the right word is DK402
     if variables.kind == PROFILE and not (variables.service and variables.service.is_app):
         return
     if variables.service and not variables.service.system.production:

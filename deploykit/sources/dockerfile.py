@@ -12,6 +12,8 @@ from deploykit.sources.text import Text
 
 _INSTRUCTION = pattern(r"[ \t]*([A-Za-z]+)(?=[ \t\r\n]|$)")
 _HEREDOC = pattern(r"<<-?\s*[\"']?([A-Za-z_][A-Za-z0-9_]*)[\"']?")
+EXPANSION = pattern(r"(?<!\\)\$\{?[A-Za-z_]")
+"""What the builder replaces in a value."""
 _PAIR = pattern(r"""(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]{0,200})=("(?:[^"\\]|\\.)*"|'[^']*'|[^\s]*)""")
 
 

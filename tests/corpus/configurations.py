@@ -368,4 +368,45 @@ CLEAN: dict[str, Mapping[str, str]] = {
         ("**COMMON,", '**COMMON,\n            "DATABASE_CONNECTION_LIMIT": "8",')
     ),
     "Python with computed numbers": python(('"3600000"', "str(60 * 60 * 1000)"), ('"5"', 'f"{5}"')),
+    "a stage that a folder names": {
+        "envs/staging/web.env": f"{FLAGS_WEB}NODE_ENV=staging\n",
+        "deploy/staging/.env": f"{FLAGS_WEB}NODE_ENV=staging\n",
+        "environments/dev/.env": "NODE_ENV=development\nJWT_SECRET=9f2c8a41d7e64b0c\n",
+    },
+    "a stage beside the service's name": {
+        "web-staging.env": f"{FLAGS_WEB}NODE_ENV=staging\n",
+        "staging-api.env": f"{FLAGS_WEB}NODE_ENV=staging\n",
+        "worker_dev.env": "NODE_ENV=development\nJWT_SECRET=9f2c8a41d7e64b0c\n",
+        ".env.e2e": "NODE_ENV=test\nJWT_SECRET=9f2c8a41d7e64b0c\n",
+    },
+    "a .env file of another stage than the profile": {
+        PATH: whole(WEB, DAEMON),
+        ".env.web-server.staging": f"{FLAGS_WEB}NODE_ENV=staging\nJOB_WORKER_POLL_INTERVAL_MS=10000\n",
+    },
+    "two .env files of one daemon": {
+        "schedule-daemon/.env": "SCHEDULE_DAEMON_ENABLED=true\n",
+        "schedule-daemon/config.env": "SCHEDULE_DAEMON_ENABLED=true\nSCHEDULE_POLL_INTERVAL_MS=3600000\n",
+    },
+    "an example that names a variable in a comment": {
+        ".gitignore": ".env\n",
+        ".env": "LOG_FORMAT=json\nSENTRY_ENVIRONMENT=x\n",
+        ".env.example": "LOG_FORMAT=json\n# SENTRY_ENVIRONMENT=\n",
+    },
+    "an escaped quote in a .env file": env("GREETING='it\\'s fine'\nFOLDER='C:\\app\\'\n", "web.env"),
+    "a separator that ends with a blank": env('CSV_SEPARATOR=", "\nSHELL_PROMPT="> "\n', "web.env"),
+    "a security policy with its quotes": env("CSP_DEFAULT_SRC=\"'self'\"\n", "web.env"),
+    "names in small letters": env(
+        "no_proxy=localhost\nnpm_config_registry=https://r.acme.dev\nLogging__LogLevel__Default=Warning\n", "web.env"
+    ),
+    "names of other programs": env("LOGLEVEL=info\nDATABASE_URI=sqlite:///x.db\n", "web.env"),
+    "a flag that another variable holds": env("SCHEDULE_DAEMON_ENABLED=${DAEMON:-false}\n", "web.env"),
+    "build arguments in a Dockerfile": {
+        "Dockerfile": "FROM node:22-slim\nARG POLL=3600000\nARG FLAG=false\n"
+        "ENV SCHEDULE_POLL_INTERVAL_MS=${POLL} SCHEDULE_DAEMON_ENABLED=$FLAG\n"
+        'CMD ["node", "dist/index.js"]\n'
+    },
+    "a whole file suppressed at its top": {
+        "railway.toml": '# deploykit: ignore[DK701] moves next week\n[deploy]\nstartCommand = "node index.js"\n',
+        "web.env": "# deploykit: ignore[DK103] the flag is set in Railway\nEMBEDDED_JOB_WORKER=true\n",
+    },
 }

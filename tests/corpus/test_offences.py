@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploykit.rules._rule import Example
-from tests.corpus.configurations import python, typescript
+from tests.corpus.configurations import DAEMON, FLAGS_WEB, PATH, WEB, python, typescript, whole
 from tests.deploykit.rules.linting import findings_in
 
 
@@ -59,6 +59,12 @@ OFFENCES: dict[str, tuple[str, Mapping[str, str]]] = {
     "a table that is declared twice": (
         "DK001",
         {"railway.toml": '[deploy]\nstartCommand = "node x.js"\n\n«[deploy]»\nhealthcheckPath = "/health"\n'},
+    ),
+    "Railway's own variable with another unit": ("DK403", dotenv("«RAILWAY_HEALTHCHECK_TIMEOUT_SECONDS»=300")),
+    "a flag after single quotes": ("DK401", dotenv("SCHEDULE_DAEMON_ENABLED=«'$FLAG'»")),
+    "a profile's own stage": (
+        "DK414",
+        {PATH: whole(WEB, DAEMON), "production/web-server.env": f"{FLAGS_WEB}JOB_WORKER_POLL_INTERVAL_MS=«10000»\n"},
     ),
     "a masked key": ("DK407", dotenv("OPENAI_API_KEY=«sk-your-openai-api-key-here»")),
 }

@@ -21,3 +21,10 @@ def test_a_flag_in_python_becomes_a_text(wrong: str, tmp_path: Path) -> None:
     path, text = next(iter(python().items()))
     flagged = text.replace('WORKER": "true"', f'WORKER": {wrong}')
     assert mended(tmp_path, path, flagged) == text
+
+
+def test_a_stray_blank_in_the_right_word_is_said_once(tmp_path: Path) -> None:
+    found = lint_texts(
+        tmp_path, {"web.env": 'SCHEDULE_DAEMON_ENABLED=false\nNODE_ENV="production "\n'}
+    ).outcome.findings
+    assert [finding.code for finding in found] == ["DK402"]
