@@ -59,7 +59,7 @@ def kind_of(path: str) -> str | None:
         return "package"
     if name == "Procfile" or name.startswith("Procfile."):
         return "procfile"
-    if name == "Dockerfile" or name.startswith("Dockerfile.") or name.endswith(".Dockerfile"):
+    if name == "Dockerfile" or name.startswith("Dockerfile.") or name.lower().endswith(".dockerfile"):
         return "dockerfile"
     if name.startswith("ecosystem.") and name.endswith((".js", ".cjs", ".mjs", ".json", ".ts")):
         return "ecosystem"
@@ -346,6 +346,8 @@ def _processes(result: Repository) -> list[System]:
     """What each Procfile and each package.json starts, as services that have only a command."""
     systems = []
     for path, parsed in result.procfiles:
+        if path.endswith((".dev", ".development", ".local", ".test")):
+            continue  # for a laptop
         started = [_process(path, each.name, each.command, each.command_place, "") for each in parsed.processes]
         systems.append(System(path, PROCESS, started, closed=False, around=result.around))
     for folder, scripts in result.around.scripts.items():

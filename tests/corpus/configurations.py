@@ -138,6 +138,23 @@ def _replaced(text: str, changes: tuple[tuple[str, str], ...]) -> str:
     return text
 
 
+def started(web_: str = "", daemon: str = "", worker: str = "", **files: str) -> Mapping[str, str]:
+    """Three services that start these commands, and other files beside the profile, named without their ending."""
+    text = whole(NO_EMBEDDED, DAEMON, WORKER)
+    for old, new in (("index", web_), ("scheduleDaemon", daemon), ("jobWorker", worker)):
+        if new:
+            quoted = new.replace("'", "''")
+            marked = quoted[1:-1] if new[0] == "«" else quoted
+            text = text.replace(f"node backend/dist/{old}.js", f"«'{marked}'»" if new[0] == "«" else f"'{quoted}'")
+    names = {"package": "package.json", "ecosystem": "ecosystem.config.js", "dockerfile": "Dockerfile"}
+    return {PATH: text, **{names[name]: content for name, content in files.items()}}
+
+
+def from_image(texts: Mapping[str, str]) -> Mapping[str, str]:
+    """The same with images in place of a repository: nothing runs in a shell."""
+    return {**texts, PATH: texts[PATH].replace("{repo: acme/app, branch: main}", "{image: 'acme/app:1'}")}
+
+
 def whole(*services: str, top: str = "", name: str = "app") -> str:
     """A profile of these services."""
     return f"version: 1\nname: {name}\ndatabase: {{service: MySQL}}\n{top}services:\n" + "".join(services)
@@ -408,5 +425,53 @@ CLEAN: dict[str, Mapping[str, str]] = {
     "a whole file suppressed at its top": {
         "railway.toml": '# deploykit: ignore[DK701] moves next week\n[deploy]\nstartCommand = "node index.js"\n',
         "web.env": "# deploykit: ignore[DK103] the flag is set in Railway\nEMBEDDED_JOB_WORKER=true\n",
+    },
+    "Rails": started("bin/rails server -b 0.0.0.0", "bundle exec clockwork clock.rb", "bin/rails solid_queue:start"),
+    "Rails with bin/jobs": started("bundle exec puma -C config/puma.rb", worker="bin/jobs start"),
+    "Rails with delayed jobs": started("bin/rails db:prepare && bin/rails server", worker="bin/rails jobs:work"),
+    "Laravel": started("php artisan octane:start", "php artisan schedule:work", "php artisan queue:work --tries=3"),
+    "Django and Celery": started(
+        "poetry run gunicorn config.wsgi", "python -m celery -A config beat", "uv run celery -A config worker"
+    ),
+    "a queue's dashboard is a web server": started("node dist/queue-dashboard.js"),
+    "an API of appointments is a web server": started("node dist/schedule-api.js"),
+    "bun runs files": started("bun run src/index.ts", package='{"scripts": {"start": "x"}}\n'),
+    "scripts of another package": {
+        **started("npm run start --workspace=api", package='{"scripts": {"build": "tsc"}}\n'),
+        "apps/api/package.json": '{"scripts": {"start": "node dist/index.js"}}\n',
+    },
+    "scripts of a filtered package": started("pnpm --filter=api start", package='{"scripts": {"build": "tsc"}}\n'),
+    "scripts of a folder": {
+        **started("npm --prefix=backend run start", package='{"scripts": {"build": "tsc"}}\n'),
+        "backend/package.json": '{"scripts": {"start": "node dist/index.js"}}\n',
+    },
+    "a script that may be missing": started(
+        "npm run migrate --if-present && node dist/index.js", package='{"scripts": {"build": "tsc"}}\n'
+    ),
+    "a supervisor's folder": started("supervisord -c /etc/supervisor/conf.d/web.conf"),
+    "an option of the program": started("node dist/index.js --watch ./inbox"),
+    "a process manager that starts the web server alone": started(
+        "pm2-runtime start ecosystem.config.js",
+        ecosystem="// no scheduler here\nmodule.exports = {apps: [{name: 'web', script: 'dist/index.js', "
+        "cron_restart: '0 3 * * *', env: {SCHEDULE_DAEMON_ENABLED: 'false'}, heartbeat: true}]}\n",
+    ),
+    "a process manager that is told what to start": started(
+        "pm2-runtime start ecosystem.config.js --only web",
+        ecosystem="module.exports = {apps: [{name: 'web', script: 'a.js'}, {name: 'scheduler', script: 'b.js'}]}\n",
+    ),
+    "shells in an image": from_image(
+        started(
+            "bash -euo pipefail -c 'cd app && exec node index.js'", worker='tini -- sh -c "cd app && exec node w.js"'
+        )
+    ),
+    "quotes in an image": from_image(
+        started('node -e "require(1) && start()"', worker="celery -A app worker --pattern 'a|b'")
+    ),
+    "a Dockerfile whose shell makes way": {
+        "Dockerfile": "FROM node:22\nCMD npx prisma migrate deploy && exec node dist/index.js\n"
+    },
+    "a Procfile for a laptop": {"Procfile.dev": "web: next dev\napi: nodemon src/index.ts\n"},
+    "a single-page application in a monorepo": {
+        "apps/site/package.json": '{"scripts": {"start": "react-scripts start", "build": "react-scripts build"}}\n'
     },
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploykit.rules._rule import Example
-from tests.corpus.configurations import DAEMON, FLAGS_WEB, PATH, WEB, python, typescript, whole
+from tests.corpus.configurations import DAEMON, FLAGS_WEB, PATH, WEB, from_image, python, started, typescript, whole
 from tests.deploykit.rules.linting import findings_in
 
 
@@ -65,6 +65,47 @@ OFFENCES: dict[str, tuple[str, Mapping[str, str]]] = {
     "a profile's own stage": (
         "DK414",
         {PATH: whole(WEB, DAEMON), "production/web-server.env": f"{FLAGS_WEB}JOB_WORKER_POLL_INTERVAL_MS=«10000»\n"},
+    ),
+    "Rails' jobs in the web service": ("DK601", started("«bin/jobs»")),
+    "Sidekiq in the web service": ("DK601", started("«bundle exec sidekiq»")),
+    "Laravel's scheduler in the web service": ("DK601", started("«php artisan schedule:work»")),
+    "Celery's beat in the web service": ("DK601", started("«python -m celery -A app beat»")),
+    "a web server in the worker": ("DK601", started(worker="«uv run uvicorn app.main:app»")),
+    "a worker's folder in the web service": ("DK601", started("«node apps/worker/dist/main.js»")),
+    "scripts by a pattern": (
+        "DK112",
+        started("«run-p start:*»", package='{"scripts": {"start:web": "node a.js", "start:scheduler": "node b.js"}}\n'),
+    ),
+    "a daemon in a subshell": ("DK112", started("«(node dist/scheduleDaemon.js &) && node dist/index.js»")),
+    "Laravel's scheduler in the background": ("DK112", started("«php artisan schedule:work & php-fpm»")),
+    "a variable in an image": ("DK603", from_image(started('«uvicorn app:app --port "${PORT:-8000}"»'))),
+    "an assignment in an image": ("DK603", from_image(started("«NODE_ENV=production node index.js»"))),
+    "the background in an image": ("DK603", from_image(started("«node a.js & node b.js»"))),
+    "Rails migrating twice": (
+        "DK609",
+        started("bin/rails db:prepare && bin/rails server", worker="«bin/rails db:prepare && bin/jobs»"),
+    ),
+    "Laravel migrating twice": (
+        "DK609",
+        started(
+            "php artisan migrate --force && php-fpm", worker="«php artisan migrate --force && php artisan horizon»"
+        ),
+    ),
+    "Angular's development server": ("DK607", started("«ng serve --host 0.0.0.0»")),
+    "Laravel's development server": ("DK607", started("«php artisan serve»")),
+    "a worker that watches its files": ("DK607", started(worker="«watchmedo auto-restart -- celery -A app worker»")),
+    "a shell form in the stage below": (
+        "DK608",
+        {"Dockerfile": "FROM node:22 AS base\nCMD «npm start»\n\nFROM base AS production\nCOPY . .\n"},
+    ),
+    "a Dockerfile with a name of its own": ("DK608", {"api.dockerfile": "FROM node:22\nCMD «npm start»\n"}),
+    "jobs that are never restarted": (
+        "DK306",
+        {"railway.toml": '[deploy]\nstartCommand = "bin/jobs"\nrestartPolicyType = «"NEVER"»\n'},
+    ),
+    "a worker of a monorepo that sleeps": (
+        "DK305",
+        {"railway.toml": '[deploy]\nstartCommand = "node apps/worker/dist/main.js"\nsleepApplication = «true»\n'},
     ),
     "a masked key": ("DK407", dotenv("OPENAI_API_KEY=«sk-your-openai-api-key-here»")),
 }

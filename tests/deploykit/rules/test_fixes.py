@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploykit.commands.lint import Options
-from tests.corpus.configurations import python
+from tests.corpus.configurations import PATH, from_image, python, started
 from tests.deploykit.rules.linting import TODAY, lint_texts
 
 
@@ -28,3 +28,46 @@ def test_a_stray_blank_in_the_right_word_is_said_once(tmp_path: Path) -> None:
         tmp_path, {"web.env": 'SCHEDULE_DAEMON_ENABLED=false\nNODE_ENV="production "\n'}
     ).outcome.findings
     assert [finding.code for finding in found] == ["DK402"]
+
+
+_SCRIPTS = '{"scripts": {"jobs": "node dist/worker.js"}}\n'
+
+
+@pytest.mark.parametrize(
+    ("start", "written"),
+    [
+        ("npm run jobs", "exec node dist/worker.js"),
+        ("exec npm run jobs", "exec node dist/worker.js"),
+        ("NODE_ENV=production npm run jobs", "NODE_ENV=production exec node dist/worker.js"),
+        ("npm --prefix backend run jobs", "cd backend && exec node dist/worker.js"),
+        ("pnpm -C backend jobs", "cd backend && exec node dist/worker.js"),
+        ("tini -- npm run jobs", "tini -- node dist/worker.js"),
+        ("cross-env NODE_ENV=production npm run jobs", "cross-env NODE_ENV=production node dist/worker.js"),
+        ("npm run jobs -- --queue mail", "npm run jobs -- --queue mail"),
+        ("pnpm jobs --concurrency 5", "pnpm jobs --concurrency 5"),
+    ],
+)
+def test_a_package_manager_gives_way_to_what_it_starts(start: str, written: str, tmp_path: Path) -> None:
+    texts = {**started(worker=start, package=_SCRIPTS), "backend/package.json": _SCRIPTS}
+    after = lint_texts(tmp_path, texts, Options(fix=True, today=TODAY)).after[PATH]
+    assert after == texts[PATH].replace(f"'{start}'", f"'{written}'")
+
+
+def test_behind_a_dockerfile_there_is_no_exec(tmp_path: Path) -> None:
+    texts = started(worker="npm run jobs", package=_SCRIPTS, dockerfile='FROM node:22\nCMD ["node", "x.js"]\n')
+    after = lint_texts(tmp_path, texts, Options(fix=True, today=TODAY)).after[PATH]
+    assert after == texts[PATH].replace("'npm run jobs'", "'node dist/worker.js'")
+
+
+@pytest.mark.parametrize(
+    ("start", "written"),
+    [
+        ("cd app && node index.js", "''/bin/sh -c \"cd app && exec node index.js\"''"),
+        ("PORT=80 node index.js", "''/bin/sh -c \"PORT=80 exec node index.js\"''"),
+        ("node a.js & node b.js", "'node a.js & node b.js'"),
+    ],
+)
+def test_a_command_in_an_image_gets_its_shell(start: str, written: str, tmp_path: Path) -> None:
+    texts = from_image(started(start))
+    after = lint_texts(tmp_path, texts, Options(fix=True, today=TODAY)).after[PATH]
+    assert after == texts[PATH].replace(f"'{start}'", written.replace("''", "'"))
