@@ -248,6 +248,10 @@ class Service:
         if self.system.kind != PROFILE or body is None or not self.owns(body.place):
             return ()
         own = [entry for entry in body.entries if self.owns(entry.key.place)]
+        empty = next((entry for entry in own if entry.key.text == key), None)
+        if empty:  # `KEY: null` or `KEY:` stands there already
+            place = empty.value.place
+            return (edit(place, value if place != empty.key.place and _written(place) else f" {value}"),)
         if body.flow:
             if not body.entries or len(own) != len(body.entries):
                 return ()
@@ -436,6 +440,10 @@ class EnvFile:
     text: Text
     variables: Variables
     parsed: DotEnv
+
+
+def _written(place: Place) -> bool:
+    return (place.line, place.column) != (place.end_line, place.end_column)
 
 
 def _count(node: Node) -> int:

@@ -325,6 +325,9 @@ def no_time_to_finish(service: Service) -> Iterator[Report]:
         return
     if not _described(service) or (service.system.kind == IAC and not service.system.speaks_of_jobs):
         return
+    number = service.number("draining_seconds")
+    if service.setting("draining_seconds") and (number is None or number < 0):
+        return  # no number of seconds at all: DK004
     said = _seconds(service, "draining_seconds", _DRAINING)
     longest = service.number("max_job_seconds") or 0
     if said is None and (service.system.kind == CONFIG or _DRAINING in service.env or not _readable(service)):
