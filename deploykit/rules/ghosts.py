@@ -427,13 +427,16 @@ def copied_database_address(variables: Variables) -> Iterator[Report]:
             continue
         database = variables.service.system.database if variables.service else None
         edits: tuple[Edit, ...] = ()
-        if database and variables.service and variable.text.lower().startswith(("mysql", "mariadb")):
-            edits = variables.service.set_env(variable.name, f"${{{{{database}.MYSQL_URL}}}}")
+        engine = _known.scheme_engine(variable.text)
+        if database is None or _known.engine_of(database) not in (engine, None):
+            database = next(name for name, each in _known.TEMPLATES.items() if each == engine)
+        elif variables.service and engine:
+            edits = variables.service.set_env(variable.name, _known.address_of(database, engine))
         yield Report(
             variable.place,
             f"{variable.name} is a literal database address: pull-request environments would copy it and work "
             "on this database",
-            f"use a reference such as ${{{{{database or 'MySQL'}.MYSQL_URL}}}}",
+            f"use a reference such as {_known.address_of(database, engine)}",
             variable=variable.name,
             fix=fix("use a reference", edits, safe=False),
         )

@@ -272,8 +272,8 @@ def missing_variable(service: Service) -> Iterator[Report]:
     for name in ("NODE_ENV", "DATABASE_URL"):
         if name in service.env:
             continue
-        value = "production" if name == "NODE_ENV" else f"${{{{{database}.MYSQL_URL}}}}"
-        usable = name == "NODE_ENV" or (system.database and _known.engine_of(database) == "mysql")
+        value = "production" if name == "NODE_ENV" else _known.address_of(database)
+        usable = name == "NODE_ENV" or (system.database and _known.engine_of(database))
         yield Report(
             service.missing,
             f"`{service.name}` has no {name}",

@@ -474,4 +474,16 @@ CLEAN: dict[str, Mapping[str, str]] = {
     "a single-page application in a monorepo": {
         "apps/site/package.json": '{"scripts": {"start": "react-scripts start", "build": "react-scripts build"}}\n'
     },
+    "PostgreSQL": {
+        PATH: whole(WEB, DAEMON)
+        .replace("MySQL.MYSQL_URL", "Postgres.DATABASE_URL")
+        .replace("service: MySQL", "service: Postgres")
+    },
+    "a public address for players": {
+        PATH: whole(
+            WEB + "      GAME_HOST: ${{game.RAILWAY_TCP_PROXY_DOMAIN}}\n",
+            DAEMON,
+            "  game:\n    role: other\n    source: {image: 'acme/game:1'}\n",
+        )
+    },
 }

@@ -107,6 +107,12 @@ OFFENCES: dict[str, tuple[str, Mapping[str, str]]] = {
         "DK305",
         {"railway.toml": '[deploy]\nstartCommand = "node apps/worker/dist/main.js"\nsleepApplication = «true»\n'},
     ),
+    "a database through its proxy": (
+        "DK503",
+        dotenv(
+            "DATABASE_URL=mysql://root:${{MySQL.MYSQL_ROOT_PASSWORD}}@«${{MySQL.RAILWAY_TCP_PROXY_DOMAIN}}»:1234/app"
+        ),
+    ),
     "a masked key": ("DK407", dotenv("OPENAI_API_KEY=«sk-your-openai-api-key-here»")),
 }
 

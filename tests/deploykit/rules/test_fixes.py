@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploykit.commands.lint import Options
-from tests.corpus.configurations import PATH, from_image, python, started
+from tests.corpus.configurations import DAEMON, PATH, WEB, from_image, python, started, whole
 from tests.deploykit.rules.linting import TODAY, lint_texts
 
 
@@ -71,3 +71,25 @@ def test_a_command_in_an_image_gets_its_shell(start: str, written: str, tmp_path
     texts = from_image(started(start))
     after = lint_texts(tmp_path, texts, Options(fix=True, today=TODAY)).after[PATH]
     assert after == texts[PATH].replace(f"'{start}'", written.replace("''", "'"))
+
+
+@pytest.mark.parametrize("empty", ["null", "~", ""])
+def test_an_empty_flag_is_filled_where_it_stands(empty: str, tmp_path: Path) -> None:
+    text = whole(WEB, DAEMON)
+    unset = text.replace("DAEMON_ENABLED: false", f"DAEMON_ENABLED: {empty}".rstrip())
+    assert mended(tmp_path, PATH, unset) == text
+
+
+def test_a_postgres_address_becomes_a_reference_of_its_own_kind(tmp_path: Path) -> None:
+    text = whole(WEB, DAEMON).replace("MySQL.MYSQL_URL", "Postgres.DATABASE_URL").replace("MySQL}", "Postgres}")
+    literal = text.replace("${{Postgres.DATABASE_URL}}", "postgres://app@db.acme.dev/app")
+    assert mended(tmp_path, PATH, literal, unsafe=True) == text
+    missing = text.replace("      DATABASE_URL: ${{Postgres.DATABASE_URL}}\n", "")
+    hints = {finding.hint for finding in lint_texts(tmp_path, {PATH: missing}).outcome.findings}
+    assert hints == {"add `DATABASE_URL: ${{Postgres.DATABASE_URL}}`"}
+
+
+@pytest.mark.parametrize("wrong", ["30s", "-5"])
+def test_what_is_no_number_of_seconds_is_said_once(wrong: str, tmp_path: Path) -> None:
+    text = whole(WEB, DAEMON).replace("draining_seconds: 30", f"draining_seconds: {wrong}", 1)
+    assert [finding.code for finding in lint_texts(tmp_path, {PATH: text}).outcome.findings] == ["DK004"]
