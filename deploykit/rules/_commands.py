@@ -9,6 +9,7 @@ from deploykit.rules._subjects import PROFILE, Script, Service, Surroundings
 from deploykit.sources.commands import (
     Meaning as Meaning,
     Part as Part,
+    endless as endless,
     meaning_of,
     normal as normal,
     option_value as option_value,

@@ -76,7 +76,9 @@ def _config(
     start = settings.get("start")
     command = start.value.text if start and isinstance(start.value, Scalar) else None
     meaning = _commands.meaning(command, folder, around)
-    if meaning is None and parent and "cron" not in settings:
+    if "cron" in settings:
+        meaning = meaning if meaning and _commands.endless(meaning, command or "") else None
+    elif meaning is None and parent:
         meaning = _commands.spoken(parent)
     top = Place(path)
     variables = Variables(path=path, kind=CONFIG, items={}, name=parent or None, key=top)
@@ -238,6 +240,8 @@ def _iac_role(name: str, settings: dict[str, Entry], variables: Variables, aroun
     root = settings.get("source.root")
     folder = root.value.text.strip("/") if root and isinstance(root.value, Scalar) else ""
     meaning = _commands.meaning(command, folder, around)
+    if "cron" in settings:
+        return meaning.role if meaning and _commands.endless(meaning, command or "") else "other"
     if meaning and meaning.sure:
         return meaning.role
     spoken = _commands.spoken(name)

@@ -105,7 +105,7 @@ def endless_cron(service: Service) -> Iterator[Report]:
             fix=fix(f"write {written}", service.replace("restart.policy", written)),
         )
     meaning = _commands.meaning(service.start, _commands.root_of(service), service.system.around)
-    if meaning and meaning.sure:
+    if meaning and _commands.endless(meaning, service.start or ""):
         yield Report(
             _place(service, "start"),
             f"`{service.name}` is a cron service, and its command starts a {meaning.role}, which does not end",

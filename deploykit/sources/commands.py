@@ -247,3 +247,12 @@ def spoken(name: str) -> Meaning | None:
     if any(_WEB.match(piece) for piece in pieces):
         return Meaning("web", False)
     return None
+
+
+_ENDS = pattern(r"\s--(?:stop-when-empty|once|run-once|oneshot|one-shot|burst|drain)\b")
+_ENDLESS = pattern(r"daemon|scheduler|beat\b|clockwork", re.IGNORECASE)
+
+
+def endless(meaning: Meaning, words: str) -> bool:
+    """Whether the process that words speak of goes on for ever. `cron.js` and `run-schedule` may well be one run of it."""
+    return meaning.sure and not _ENDS.search(words) and (meaning.role != "daemon" or bool(_ENDLESS.search(words)))

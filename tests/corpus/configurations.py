@@ -486,4 +486,26 @@ CLEAN: dict[str, Mapping[str, str]] = {
             "  game:\n    role: other\n    source: {image: 'acme/game:1'}\n",
         )
     },
+    "a cron job that is called cron": {
+        PATH: whole(
+            WEB,
+            DAEMON,
+            *(
+                f"  {name}:\n    role: other\n    source: {{repo: acme/app}}\n    start: {start}\n"
+                "    cron: 0 3 * * *\n    restart: {policy: never}\n"
+                for name, start in (
+                    ("nightly", "npm run cron:daily"),
+                    ("tasks", "node scripts/run-schedule.js"),
+                    ("queue", "php artisan queue:work --stop-when-empty"),
+                )
+            ),
+        )
+    },
+    "a cron job called cron in infrastructure as code": typescript(
+        (
+            "  return project",
+            '  service("cleanup-cron", { source: github("acme/app"), start: "node dist/cron.js", '
+            'deploy: { cronSchedule: "0 3 * * *", restartPolicyType: "NEVER" } });\n  return project',
+        ),
+    ),
 }

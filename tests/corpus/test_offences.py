@@ -113,6 +113,10 @@ OFFENCES: dict[str, tuple[str, Mapping[str, str]]] = {
             "DATABASE_URL=mysql://root:${{MySQL.MYSQL_ROOT_PASSWORD}}@«${{MySQL.RAILWAY_TCP_PROXY_DOMAIN}}»:1234/app"
         ),
     ),
+    "a worker on cron": (
+        "DK301",
+        {"railway.toml": '[deploy]\nstartCommand = "celery -A app worker"\ncronSchedule = «"0 * * * *"»\n'},
+    ),
     "a masked key": ("DK407", dotenv("OPENAI_API_KEY=«sk-your-openai-api-key-here»")),
 }
 
