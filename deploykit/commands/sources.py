@@ -49,9 +49,9 @@ class Files:
     given: dict[str, Path] = field(default_factory=dict)
 
     def write(self, path: str, text: str) -> None:
-        """Write a file back as it was read: encoding, mark and line endings stay. Raises OSError."""
+        """Write a file back as it was read: encoding, mark, line endings and a link to it stay. Raises OSError."""
         body = ("\ufeff" + text if path in self.marked else text).encode("utf-8")
-        target = self.root / path
+        target = (self.root / path).resolve()
         beside = target.with_name(f".{target.name}.deploykit-{os.getpid()}")
         try:
             beside.write_bytes(body)

@@ -234,14 +234,16 @@ def worker_in_scheduler(service: Service) -> Iterator[Report]:
     if service.role != "daemon" and the_daemon(service.system) is not service:
         return
     others = [other for other in service.system.workers if other is not service]
+    own = service.role == "daemon"  # in a web server it is rather the daemon that does not belong
     yield Report(
         service.env[WORKER_FLAG].place,
         f"`{service.name}` runs the schedule daemon and a job worker in one process",
-        f'set {WORKER_FLAG} to "false" in `{service.name}`',
+        f'set {WORKER_FLAG if own else DAEMON_FLAG} to "false" in `{service.name}`'
+        + ("" if own else ", and run the daemon in a service of its own"),
         service=service.name,
         variable=WORKER_FLAG,
         fix=fix("switch the embedded worker off", service.set_env(WORKER_FLAG, "false"))
-        if others or service.system.kind == ENV
+        if own and (others or service.system.kind == ENV)
         else None,
     )
 

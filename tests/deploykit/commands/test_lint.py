@@ -312,3 +312,12 @@ def test_a_fix_leaves_an_anchor_where_it_is(tmp_path: Path) -> None:
     write(tmp_path, {PATH: text})
     deploykit("lint", tmp_path, "--fix")
     assert "SCHEDULE_POLL_INTERVAL_MS: &hour 3600000\n" in (tmp_path / PATH).read_text("utf-8")
+
+
+def test_a_fix_goes_through_a_link_and_leaves_it(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "web.env").write_text("SCHEDULE_DAEMON_ENABLED=no\n")
+    (tmp_path / "web.env").symlink_to("shared/web.env")
+    deploykit("lint", tmp_path, "--fix")
+    assert (tmp_path / "web.env").is_symlink()
+    assert (tmp_path / "shared" / "web.env").read_text() == "SCHEDULE_DAEMON_ENABLED=false\n"

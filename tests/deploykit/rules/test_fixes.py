@@ -93,3 +93,11 @@ def test_a_postgres_address_becomes_a_reference_of_its_own_kind(tmp_path: Path) 
 def test_what_is_no_number_of_seconds_is_said_once(wrong: str, tmp_path: Path) -> None:
     text = whole(WEB, DAEMON).replace("draining_seconds: 30", f"draining_seconds: {wrong}", 1)
     assert [finding.code for finding in lint_texts(tmp_path, {PATH: text}).outcome.findings] == ["DK004"]
+
+
+def test_a_web_server_that_schedules_keeps_its_worker(tmp_path: Path) -> None:
+    text = "SCHEDULE_DAEMON_ENABLED=true\nEMBEDDED_JOB_WORKER=true\n"
+    (found,) = lint_texts(tmp_path, {"web.env": text}).outcome.findings
+    assert found.code == "DK106"
+    assert found.hint.startswith('set SCHEDULE_DAEMON_ENABLED to "false"')
+    assert mended(tmp_path, "web.env", text) == text
