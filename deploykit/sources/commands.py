@@ -254,5 +254,5 @@ _ENDLESS = pattern(r"daemon|scheduler|beat\b|clockwork", re.IGNORECASE)
 
 
 def endless(meaning: Meaning, words: str) -> bool:
-    """Whether the process that words speak of goes on for ever. `cron.js` and `run-schedule` may well be one run of it."""
+    """Whether the process that words speak of goes on for ever; `cron.js` and `run-schedule` may well be one run."""
     return meaning.sure and not _ENDS.search(words) and (meaning.role != "daemon" or bool(_ENDLESS.search(words)))

@@ -155,6 +155,21 @@ def from_image(texts: Mapping[str, str]) -> Mapping[str, str]:
     return {**texts, PATH: texts[PATH].replace("{repo: acme/app, branch: main}", "{image: 'acme/app:1'}")}
 
 
+def sourced(**files: str) -> Mapping[str, str]:
+    """Three services with their source, which reads every variable; files by name, `_` for a folder."""
+    text = whole(NO_EMBEDDED, DAEMON, WORKER).replace("acme/app, branch: main", "acme/app, root: backend")
+    reader = "".join(
+        f"read(process.env.{name});\n"
+        for name in (
+            "SCHEDULE_DAEMON_ENABLED",
+            "EMBEDDED_JOB_WORKER",
+            "SCHEDULE_POLL_INTERVAL_MS",
+            "JOB_WORKER_POLL_INTERVAL_MS",
+        )
+    )
+    return {PATH: text, "backend/src/env.ts": reader, **{f"backend/src/{name}": each for name, each in files.items()}}
+
+
 def whole(*services: str, top: str = "", name: str = "app") -> str:
     """A profile of these services."""
     return f"version: 1\nname: {name}\ndatabase: {{service: MySQL}}\n{top}services:\n" + "".join(services)
@@ -507,5 +522,26 @@ CLEAN: dict[str, Mapping[str, str]] = {
             '  service("cleanup-cron", { source: github("acme/app"), start: "node dist/cron.js", '
             'deploy: { cronSchedule: "0 3 * * *", restartPolicyType: "NEVER" } });\n  return project',
         ),
+    ),
+    "a validated variable with a default": sourced(
+        **{
+            "schema.ts": "z.object({ LEVEL: z.enum(['a', 'b']).default('a'), LIST_X: z.string()\n"
+            "  .transform((v) => v.split(',').map((w) => w.trim())).optional() }).parse(process.env);\n"
+        }
+    ),
+    "a settings class with a default": sourced(
+        **{"settings.py": "class Settings(BaseSettings):\n    job_worker_poll_interval_ms: int = 5000\n"}
+    ),
+    "a page that asks again": sourced(
+        **{
+            "components/Status.tsx": "const POLL_INTERVAL = 3000;\nsetInterval(fetchStatus, POLL_INTERVAL);\n",
+            "hooks/useJobs.ts": "const pollInterval = 2000;\nuseQuery({ refetchInterval: pollInterval });\n",
+        }
+    ),
+    "a job that takes its time": sourced(
+        **{"worker.ts": "export async function job() { await new Promise((r) => setTimeout(r, 5000)); }\n"}
+    ),
+    "a worker that waits before it tries again": sourced(
+        **{"worker.ts": "for (let retry = 0; retry < 3; retry++) { await sleep(5000); }\n"}
     ),
 }

@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 from deploykit.rules._rule import Example
-from tests.corpus.configurations import DAEMON, FLAGS_WEB, PATH, WEB, from_image, python, started, typescript, whole
+from tests.corpus.configurations import (
+    DAEMON,
+    FLAGS_WEB,
+    PATH,
+    WEB,
+    from_image,
+    python,
+    sourced,
+    started,
+    typescript,
+    whole,
+)
 from tests.deploykit.rules.linting import findings_in
 
 
@@ -116,6 +127,25 @@ OFFENCES: dict[str, tuple[str, Mapping[str, str]]] = {
     "a worker on cron": (
         "DK301",
         {"railway.toml": '[deploy]\nstartCommand = "celery -A app worker"\ncronSchedule = «"0 * * * *"»\n'},
+    ),
+    "a validated variable without a default": (
+        "DK404",
+        {
+            path: text.replace("    env:", "    «env»:", 1) if path == PATH else text
+            for path, text in sourced(
+                **{
+                    "schema.ts": "z.object({ LEVEL: z.enum(['a', 'b']), X: z.string().default('') }).parse(process.env);\n"
+                }
+            ).items()
+        },
+    ),
+    "a loop that waits": (
+        "DK611",
+        sourced(**{"jobWorker.ts": "async function loop() { await processNextJob(); setTimeout(loop, «5000»); }\n"}),
+    ),
+    "a loop that sleeps": (
+        "DK611",
+        sourced(**{"jobWorker.ts": "while (running) { await processNextJob(); await sleep(«5_000»); }\n"}),
     ),
     "a masked key": ("DK407", dotenv("OPENAI_API_KEY=«sk-your-openai-api-key-here»")),
 }
