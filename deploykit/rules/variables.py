@@ -215,8 +215,8 @@ _NEAR_TO = tuple(sorted(name for name in _known.KNOWN if len(name) >= 8))
 
 @cache
 def _misspelt(name: str) -> list[str]:
-    if name in _known.KNOWN or name in _OTHERS or len(name) < 6:
-        return []
+    if name in _known.KNOWN or name in _OTHERS or "__" in name or len(name) < 6:
+        return []  # JWT__SECRET is a nested setting
     if name.upper() in _NEAR_TO:
         return [name.upper()]
     if name != name.upper():

@@ -13,7 +13,7 @@ from deploykit.sources.programs import MODULES, RUNNER_VALUED, RUNNERS, WEB_TOOL
 _WORD = pattern(r""""(?:[^"\\]|\\.)*"|'[^']*'|&&|\|\||[;|&]|[^\s;|&"']+""")
 _BREAK = frozenset({"&&", "||", ";", "|", "&"})
 _ASSIGNMENT = pattern(r"[A-Za-z_][A-Za-z0-9_]*=")
-_PREFIXES = frozenset({"exec", "env", "nohup", "time", "command", "dumb-init", "tini", "--", "cross-env"})
+_PREFIXES = frozenset({"exec", "env", "nohup", "time", "command", "dumb-init", "tini", "--", "cross-env", "thrust"})
 
 
 def _words(text: str) -> frozenset[str]:

@@ -14,7 +14,7 @@ _NAME = pattern(
     re.IGNORECASE,
 )
 _PUBLIC = pattern(
-    r"PUBLIC|PUBLISHABLE|_ID\Z|_SHA\d*\Z|HASH|DIGEST|VERSION|COMMIT|CHECKSUM|_ARN\Z|_URL\Z|_URI\Z|_PATH\Z|_FILE\Z",
+    r"PUBLIC|PUBLISHABLE|SITE_KEY|_ID\Z|_SHA\d*\Z|HASH|DIGEST|VERSION|COMMIT|CHECKSUM|_ARN\Z|_URL\Z|_URI\Z|_PATH\Z|_FILE\Z",
     re.IGNORECASE,
 )
 _SHAPES = (
@@ -59,6 +59,8 @@ _ELSEWHERE = pattern(
 )
 """Where a secret is kept (a file, a vault's address), or the secret in a form that only its key opens."""
 _BROWSER = pattern(r"(?:NEXT_PUBLIC|NUXT_PUBLIC|EXPO_PUBLIC|PUBLIC|VITE|REACT_APP|VUE_APP|GATSBY)_|.*_ANON_KEY\Z")
+_GIVEN_OUT = pattern(r"pk[._]|phc_")
+"""How keys begin that their makers call public."""
 _PRIVATE = pattern(r"SECRET|PASSW|PRIVATE|SERVICE_ROLE")
 _FOR_BROWSERS = frozenset(["a signed token", "a Google API key"])
 """Keys that are public by design where a bundler puts them into the page."""
@@ -89,7 +91,10 @@ _SAMPLE = pattern(
 _WORD = r"(?:[a-z]+|[A-Z]+|[A-Z][a-z]+|[0-9]{1,2})[0-9]{0,4}"
 _PROSE = pattern(rf"{_WORD}(?:[-_ ./`]+{_WORD})*[!?.`]*\Z")
 """Words that a person reads, which is what stands for a secret in an example."""
-_LOCAL_HOST = pattern(r"@(?:localhost|127\.0\.0\.1|\[::1\]|host|db|mysql|mariadb|postgres|redis|mongo|HOST)\b")
+_LOCAL_HOST = pattern(
+    r"@(?:localhost|127\.0\.0\.1|\[::1\]|host(?:\.docker\.internal)?|db|database|mysql|mariadb|"
+    r"postgres|postgresql|redis|cache|mongo|mongodb|rabbitmq|HOST)(?![\w.-])"
+)
 
 
 def is_sample(text: str, *, example: bool = False, build: bool = False) -> bool:
@@ -130,6 +135,8 @@ def looks_secret(name: str, text: str) -> str | None:
         return None
     if secret_name(name):
         if _WORDS.match(stripped) or _ELSEWHERE.match(stripped) or _VARIABLE.match(stripped):
+            return None
+        if _GIVEN_OUT.match(stripped) or stripped.endswith(("...", "…")):
             return None
         # 3600 is a token's lifetime; a password of digits is a password.
         if _NUMBER.match(stripped) and not re.search(r"PASS|PWD", name, re.IGNORECASE):

@@ -544,4 +544,9 @@ CLEAN: dict[str, Mapping[str, str]] = {
     "a worker that waits before it tries again": sourced(
         **{"worker.ts": "for (let retry = 0; retry < 3; retry++) { await sleep(5000); }\n"}
     ),
+    "keys that their makers give out": env(
+        "MAPBOX_TOKEN=pk.eyJ1IjoiYWNtZSIsImEiOiJja2x.abc\nRECAPTCHA_SITE_KEY=6LeIxAcTAAAAAJcZVRqyHh71UMIEGNQ_MXjiZKhI\n",
+        "web.env",
+    ),
+    "nested settings": env("JWT__SECRET=<your-secret>\nWALLET_PRIVATE_KEY=0x...\n", ".env.example"),
 }
