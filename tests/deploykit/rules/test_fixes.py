@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploykit.commands.lint import Options
-from tests.corpus.configurations import DAEMON, PATH, WEB, from_image, python, started, whole
+from tests.corpus.configurations import DAEMON, PATH, WEB, from_image, python, started, typescript, whole
 from tests.deploykit.rules.linting import TODAY, lint_texts
 
 
@@ -101,3 +101,12 @@ def test_a_web_server_that_schedules_keeps_its_worker(tmp_path: Path) -> None:
     assert found.code == "DK106"
     assert found.hint.startswith('set SCHEDULE_DAEMON_ENABLED to "false"')
     assert mended(tmp_path, "web.env", text) == text
+
+
+def test_a_cure_speaks_the_language_of_its_file(tmp_path: Path) -> None:
+    config = '[deploy]\nstartCommand = "node worker.js"\nrestartPolicyType = "NEVER"\nsleepApplication = true\n'
+    texts = {**typescript((", drainingSeconds: 30", "")), "worker/railway.toml": config}
+    hints = {finding.code: finding.hint for finding in lint_texts(tmp_path, texts).outcome.findings}
+    assert hints["DK306"] == "use `ALWAYS`, or leave the policy out (on failure, ten times)"
+    assert hints["DK305"] == "remove `sleepApplication`"
+    assert hints["DK308"] == "set drainingSeconds to 30"
