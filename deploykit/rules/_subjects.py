@@ -252,6 +252,8 @@ class Service:
         if empty:  # `KEY: null` or `KEY:` stands there already
             place = empty.value.place
             return (edit(place, value if place != empty.key.place and _written(place) else f" {value}"),)
+        if _known.near(key, [entry.key.text for entry in body.entries]):
+            return ()  # it stands there misspelt, and DK003 or DK403 says so
         if body.flow:
             if not body.entries or len(own) != len(body.entries):
                 return ()

@@ -446,7 +446,8 @@ def said_twice(service: Service) -> Iterator[Report]:
         if number is not None and variable.text.strip() != f"{number:g}":
             yield Report(
                 variable.place,
-                f"{name} is {variable.text.strip()[:20]} and {_called(service, setting)} is {number:g}: nobody knows which one holds",
+                f"{name} is {variable.text.strip()[:20]} and {_called(service, setting)} is {number:g}: "
+                "nobody knows which one holds",
                 "keep the setting and remove the variable",
                 service=service.name,
                 variable=name,

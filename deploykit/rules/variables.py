@@ -195,7 +195,10 @@ def misspelt_variable(variables: Variables) -> Iterator[Report]:
         close = _misspelt(variable.name)
         if not close or (variables.kind == ENV and variable.name != variable.name.upper()):
             continue
-        unique = len(close) == 1 and close[0] not in variables.items
+        twins = [other for other in variables if other is not variable and close[0] in _misspelt(other.name)]
+        unique = len(close) == 1 and close[0] not in variables.items and not twins
+        # Seconds behind a name without a unit would be milliseconds under the right one.
+        unique = unique and not (close[0] in _known.INTERVALS and not _in_milliseconds(variable.text))
         quiet = close[0] not in FLAGS or _known.truth(variable.text) is False
         fits = unique and quiet and variables.kind in (PROFILE, ENV) and _owned(variables, variable)
         yield Report(
@@ -205,6 +208,10 @@ def misspelt_variable(variables: Variables) -> Iterator[Report]:
             variable=variable.name,
             fix=fix(f"rename to {close[0]}", [edit(variable.key, close[0])]) if fits else None,
         )
+
+
+def _in_milliseconds(text: str) -> bool:
+    return text.strip().isdigit() and int(text.strip()[:15]) > 3_600
 
 
 _OTHERS = _known.words_of("LOGLEVEL DATABASE_URI DATABASE_URLS LOG_LEVELS LOG_FORMATS HEARTBEAT_INTERVAL")

@@ -110,3 +110,24 @@ def test_a_cure_speaks_the_language_of_its_file(tmp_path: Path) -> None:
     assert hints["DK306"] == "use `ALWAYS`, or leave the policy out (on failure, ten times)"
     assert hints["DK305"] == "remove `sleepApplication`"
     assert hints["DK308"] == "set drainingSeconds to 30"
+
+
+def test_a_misspelt_setting_is_renamed_and_not_added_too(tmp_path: Path) -> None:
+    text = whole(WEB, DAEMON)
+    assert mended(tmp_path, PATH, text.replace("draining_seconds", "drainin_seconds"), unsafe=True) == text
+    assert mended(tmp_path, PATH, text.replace("healthcheck", "healtcheck"), unsafe=True) == text
+
+
+def test_a_misspelt_flag_is_renamed_and_not_added_too(tmp_path: Path) -> None:
+    text = whole(WEB, DAEMON)
+    wrong = text.replace("SCHEDULE_DAEMON_ENABLED: false", "SCHEDULE_DEAMON_ENABLED: false")
+    assert mended(tmp_path, PATH, wrong, unsafe=True) == text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["SCHEDULE_POLL_INTERVAL: 3600", "SCHEDULE_POL_INTERVAL_MS: 900000\n      SCHEDULE_POLL_INTERVL_MS: 3600000"],
+)
+def test_a_name_is_not_mended_where_that_would_change_more(wrong: str, tmp_path: Path) -> None:
+    text = whole(WEB, DAEMON).replace("SCHEDULE_POLL_INTERVAL_MS: 3600000", wrong)
+    assert mended(tmp_path, PATH, text) == text
