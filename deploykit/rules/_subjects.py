@@ -168,9 +168,9 @@ class Service:
 
     @property
     def policy(self) -> str | None:
-        """The restart policy that is written, in small letters."""
+        """The restart policy that is meant, in a profile's spelling."""
         said = self.text("restart.policy")
-        return said.lower() if said else None
+        return re.sub(r"[-\s]", "_", said.strip().lower()) if said else None
 
     @property
     def from_image(self) -> bool:

@@ -145,6 +145,13 @@ OFFENCES: dict[str, tuple[str, Mapping[str, str]]] = {
         "DK611",
         sourced(**{"jobWorker.ts": "while (running) { await processNextJob(); await sleep(«5_000»); }\n"}),
     ),
+    "few restarts under a misspelt policy": (
+        "DK307",
+        {
+            "railway.toml": '[deploy]\nstartCommand = "node scheduler.js"\nrestartPolicyType = "on-failure"\n'
+            "restartPolicyMaxRetries = «3»\n"
+        },
+    ),
     "a masked key": ("DK407", dotenv("OPENAI_API_KEY=«sk-your-openai-api-key-here»")),
 }
 
