@@ -252,4 +252,6 @@ def _iac_role(name: str, settings: dict[str, Entry], variables: Variables, aroun
     flag = variables.items.get(_known.DAEMON_FLAG)
     if flag and _known.truth(flag.text):
         return "daemon"
+    if "image" in settings and not start:
+        return "other"  # somebody else's program: its image says how it starts
     return "web" if "healthcheck" in settings or "domains" in settings else "other"

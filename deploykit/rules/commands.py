@@ -186,7 +186,7 @@ def _rewritten(service: Service, call: _commands.Call, script: Script) -> str | 
 
 
 _SHELL = pattern(
-    r"&&|\|\||[;|<>`]|\$[A-Za-z_{(]|(?:^|\s)(?:cd|exec|export|source)\s|(?:^|\s)&(?:\s|\Z)|^[A-Za-z_]\w*=\S*\s"
+    r"&&|\|\||[;|<>`]|\$[A-Za-z_{(]|^\s*(?:cd|exec|export|source)\s|(?:^|\s)&(?:\s|\Z)|^[A-Za-z_]\w*=\S*\s"
 )
 _THROUGH_SHELL = pattern(
     r"\s*(?:(?:exec|tini|dumb-init|/usr/bin/env|env|\S*/tini|\S*/dumb-init|--|-[gsv])\s+)*"

@@ -42,7 +42,10 @@ class _Reader:
         self.bound: dict[str, ast.expr | None] = {}
         self.found: list[tuple[ast.Call, bool]] = []
         self.budget = code.MAX_VALUES
+        self.changed: set[str] = set()
         self.walk(tree, False)
+        # What is changed after it was bound cannot be read where it was bound.
+        self.bound.update(dict.fromkeys(self.changed))
 
     def walk(self, tree: ast.AST, looping: bool) -> None:
         waiting: list[tuple[ast.AST, bool]] = [(tree, looping)]
@@ -60,6 +63,7 @@ class _Reader:
                 self.bound[node.target.id] = None
             elif isinstance(node, ast.Call) and _called(node) in code.RESOURCES:
                 self.found.append((node, inside))
+            self.changed.update(_changed(node))
             waiting.extend((child, inside) for child in ast.iter_child_nodes(node))
 
     def calls(self) -> list[Call]:
@@ -243,3 +247,16 @@ def _as_text(value: Node) -> Node:
         return value if isinstance(value, Scalar) and value.tag else code.unknown(value.place)
     text = str(value.value)
     return value if isinstance(value.value, str) else Scalar(text, text, True, None, value.place)
+
+
+_CHANGING = frozenset(["update", "pop", "popitem", "setdefault", "clear", "append", "extend", "insert", "remove"])
+
+
+def _changed(node: ast.AST) -> list[str]:
+    """The names whose values a statement changes: ``X["A"] = …``, ``del X["A"]``, ``X.update(…)``."""
+    targets: list[ast.expr] = []
+    if isinstance(node, ast.Assign | ast.Delete):
+        targets = [each.value for each in node.targets if isinstance(each, ast.Subscript | ast.Attribute)]
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING:
+        targets = [node.func.value]
+    return [each.id for each in targets if isinstance(each, ast.Name)]

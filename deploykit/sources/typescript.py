@@ -170,6 +170,25 @@ class _Reader:
                     at = self.partner.get(at, at) + 1
             if name.kind == "name" and at < len(self.tokens) and self.tokens[at].text == "=":
                 self.bound[name.text] = None if name.text in self.bound or token.text != "const" else at + 1
+        # What is changed after it was bound cannot be read where it was bound.
+        self.bound.update(dict.fromkeys(self.changed()))
+
+    def changed(self) -> set[str]:
+        """Names whose values are changed: ``x.a = …``, ``x["a"] = …``, ``delete x.a``, ``Object.assign(x, …)``."""
+        found: set[str] = set()
+        for index, token in enumerate(self.tokens[:-3]):
+            texts = [each.text for each in self.tokens[index + 1 : index + 4]]
+            if token.text == "Object" and texts == [".", "assign", "("] and index + 4 < len(self.tokens):
+                found.add(self.tokens[index + 4].text)
+            if token.kind != "name" or (index and self.tokens[index - 1].text == "."):
+                continue
+            behind = index + 3 if texts[0] == "." else self.partner.get(index + 1, -2) + 1 if texts[0] == "[" else -1
+            if not 0 <= behind < len(self.tokens) - 1:
+                continue
+            assigned = self.tokens[behind].text == "=" and self.tokens[behind + 1].text != "="
+            if assigned or (index and self.tokens[index - 1].text == "delete"):
+                found.add(token.text)
+        return found
 
     def place(self, first: int, last: int) -> Place:
         return self.text.place(self.tokens[first].start, self.tokens[last].end)

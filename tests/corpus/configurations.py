@@ -549,4 +549,23 @@ CLEAN: dict[str, Mapping[str, str]] = {
         "web.env",
     ),
     "nested settings": env("JWT__SECRET=<your-secret>\nWALLET_PRIVATE_KEY=0x...\n", ".env.example"),
+    "Ruby from a Dockerfile": {
+        **started("bundle exec puma -C config/puma.rb", "bundle exec clockwork clock.rb", "bundle exec sidekiq"),
+        "Dockerfile": 'FROM ruby:3.3\nCMD ["bundle", "exec", "puma"]\n',
+    },
+    "somebody else's image in infrastructure as code": typescript(
+        ("{ defineRailway,", "{ defineRailway, image, preserve,"),
+        (
+            "  return project",
+            '  const search = service("search-engine", { source: image("getmeili/meilisearch:v1"), '
+            'healthcheck: "/health", env: { MEILI_MASTER_KEY: preserve() } });\n  return project',
+        ),
+    ),
+    "a map that TypeScript fills later": typescript(
+        ('{ NODE_ENV: "production", DATABASE_URL', "{ DATABASE_URL"),
+        ("  const web", '  common.NODE_ENV = "production";\n  const web'),
+    ),
+    "a map that Python fills later": python(
+        ('{"NODE_ENV": "production", ', "{"), ("\n\n@define", '\nCOMMON.update({"NODE_ENV": "production"})\n\n@define')
+    ),
 }
