@@ -152,6 +152,10 @@ OFFENCES: dict[str, tuple[str, Mapping[str, str]]] = {
             "restartPolicyMaxRetries = «3»\n"
         },
     ),
+    "a heartbeat that follows the polling": (
+        "DK114",
+        {"worker.env": "SCHEDULE_DAEMON_ENABLED=false\nHEARTBEAT_INTERVAL_MS=«${JOB_WORKER_POLL_INTERVAL_MS}»\n"},
+    ),
     "a masked key": ("DK407", dotenv("OPENAI_API_KEY=«sk-your-openai-api-key-here»")),
 }
 
