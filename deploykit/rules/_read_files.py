@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from deploykit.sources.dockerfile import Dockerfile
 
 EXAMPLES = frozenset({"example", "sample", "template", "dist", "tpl", "tmpl"})
-LAPTOP = frozenset({"local", "development", "dev", "test", "tests", "testing", "ci", "e2e", "defaults"})
+LAPTOP = _known.words_of(
+    """local development dev test tests testing ci e2e defaults __tests__ spec specs fixtures cypress playwright"""
+)
 STAGES = frozenset({"production", "prod", "staging", "stage", "preview", "qa", "uat", "live"})
 _IN_FRONT = frozenset({"production", "prod", "staging", "development", "dev", "local"})
 """Not every stage: `live-chat` and `test-runner` are services."""

@@ -574,7 +574,9 @@ def deaf_container(repository: Repository) -> Iterator[Report]:
             yield Report(
                 instruction.arguments_place,
                 f"{instruction.word} in shell form: /bin/sh is process 1 and does not pass SIGTERM on",
-                f"write {instruction.word} {form}" if simple else "use the exec form, or let the last command begin with exec",
+                f"write {instruction.word} {form}"
+                if simple
+                else "use the exec form, or let the last command begin with exec",
                 fix=fix("use the exec form", [edit(instruction.arguments_place, form)], safe=False) if simple else None,
             )
         user = each.effective("USER")

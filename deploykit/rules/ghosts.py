@@ -233,6 +233,9 @@ def worker_in_scheduler(service: Service) -> Iterator[Report]:
         return
     if service.role != "daemon" and the_daemon(service.system) is not service:
         return
+    stage = service.env.get("NODE_ENV")
+    if service.anonymous and service.system.kind == ENV and stage and stage.text in ("development", "test"):
+        return  # everything in one process, on somebody's desk
     others = [other for other in service.system.workers if other is not service]
     own = service.role == "daemon"  # in a web server it is rather the daemon that does not belong
     yield Report(

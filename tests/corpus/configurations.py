@@ -568,4 +568,10 @@ CLEAN: dict[str, Mapping[str, str]] = {
     "a map that Python fills later": python(
         ('{"NODE_ENV": "production", ', "{"), ("\n\n@define", '\nCOMMON.update({"NODE_ENV": "production"})\n\n@define')
     ),
+    "everything in one process on a desk": env(
+        "NODE_ENV=development\nDATABASE_URL=mysql://root:root@127.0.0.1:3306/app\nSCHEDULE_DAEMON_ENABLED=true\n"
+        "EMBEDDED_JOB_WORKER=true\nSCHEDULE_POLL_INTERVAL_MS=60000\n",
+        ".env",
+    ),
+    "what tests are given": env("NODE_ENV=test\nJWT_SECRET=9f2c8a41d7e64b0c\n", "src/__tests__/.env"),
 }

@@ -156,6 +156,10 @@ OFFENCES: dict[str, tuple[str, Mapping[str, str]]] = {
         "DK114",
         {"worker.env": "SCHEDULE_DAEMON_ENABLED=false\nHEARTBEAT_INTERVAL_MS=«${JOB_WORKER_POLL_INTERVAL_MS}»\n"},
     ),
+    "a worker in the daemon of a file without a name": (
+        "DK106",
+        {".env": "NODE_ENV=production\nSCHEDULE_DAEMON_ENABLED=true\nEMBEDDED_JOB_WORKER=«true»\n"},
+    ),
     "a masked key": ("DK407", dotenv("OPENAI_API_KEY=«sk-your-openai-api-key-here»")),
 }
 
