@@ -55,8 +55,12 @@ def kind_of(path: str) -> str | None:
         return "env"
     if name in ("railway.toml", "railway.json"):
         return "config"
-    if path.startswith(".railway/") or "/.railway/" in path:
-        return "iac" if name in ("railway.py", "railway.ts") else None
+    if path.startswith(".railway/") or "/.railway/" in path or path == name:
+        # Without a folder in front the linted folder is .railway itself.
+        if name in ("railway.py", "railway.ts"):
+            return "iac"
+        if path != name:
+            return None
     if name == "package.json":
         return "package"
     if name == "Procfile" or name.startswith("Procfile."):
