@@ -30,7 +30,9 @@ _WORKER = pattern(r"(worker|consumer|sidekiq|rq|arq|dramatiq|huey|resque|queue|h
 _WEB = pattern(r"(web|server|app|api|index|main|www|http|site|wsgi|asgi)\Z", re.IGNORECASE)
 _SHOWN = pattern(r"(web|server|api|www|http|site|ui|dashboard|board|admin|frontend)\Z", re.IGNORECASE)
 """Words of what a browser sees: a schedule API and a queue's dashboard are web servers."""
-_ENTRY = pattern(r"(?:index|main|app|server|start|run|cli)\Z", re.IGNORECASE)
+_ENTRY = pattern(r"(?:index|main|start|run|cli)\Z", re.IGNORECASE)
+_PROCESS_FOLDER = pattern(r"worker|consumer|daemon|scheduler|cron", re.IGNORECASE)
+"""Not every word: an application may be about schedules, clocks or queues."""
 _BUILT = frozenset({"dist", "build", "out", "lib", "src", "bin", "target", "output"})
 _PARTS = pattern(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 
@@ -230,7 +232,7 @@ def spoken(name: str) -> Meaning | None:
         # apps/worker/dist/main.js: the folder says what it is.
         folders = [each for each in posixpath.dirname(name).split("/") if each and each not in (*_BUILT, ".", "..")]
         above = spoken(folders[-1]) if folders else None
-        if above and above.role != "web":
+        if above and above.role != "web" and _PROCESS_FOLDER.search(folders[-1]):
             return above
     pieces = [piece for word in re.split(r"[^A-Za-z0-9]+", stem) for piece in _PARTS.findall(word)]
     daemon = any(_DAEMON.match(piece) for piece in pieces)

@@ -574,4 +574,6 @@ CLEAN: dict[str, Mapping[str, str]] = {
         ".env",
     ),
     "what tests are given": env("NODE_ENV=test\nJWT_SECRET=9f2c8a41d7e64b0c\n", "src/__tests__/.env"),
+    "an application about schedules": started("node apps/schedule/dist/server.js"),
+    "an application about clocks": started("node apps/clock-in/dist/main.js"),
 }
