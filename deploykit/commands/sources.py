@@ -49,9 +49,9 @@ class Files:
     given: dict[str, Path] = field(default_factory=dict)
 
     def write(self, path: str, text: str) -> None:
-        """Write a file back as it was read: encoding, mark and line endings stay. Raises OSError."""
+        """Write a file back as it was read: encoding, mark, line endings and a link to it stay. Raises OSError."""
         body = ("\ufeff" + text if path in self.marked else text).encode("utf-8")
-        target = self.root / path
+        target = (self.root / path).resolve()
         beside = target.with_name(f".{target.name}.deploykit-{os.getpid()}")
         try:
             beside.write_bytes(body)
@@ -80,7 +80,7 @@ def collect(
     whole = wanted is None and stdin is None
     if whole:
         listing = [path for path in _walk(root) if not any(matches(path, glob) for glob in exclude)]
-        candidates = [path for path in listing if _kind(path)]
+        candidates = [path for path in listing if _kind_in(root, path)]
     else:
         candidates = sorted({*(wanted or ()), *_context(root, [*(wanted or ()), *([stdin[0]] if stdin else [])])})
         listing = _near(root)
@@ -94,7 +94,9 @@ def collect(
     for path in candidates:
         if path in ignored and os.path.dirname(path) and os.path.dirname(path) in ignored:
             continue
-        kind = _kind(path) or ("profile" if path in explicit else "")
+        kind = _kind_in(root, path) or ("profile" if path in reader.given else "")
+        if not kind:
+            continue  # named by hand, and lint has no business with it
         text = reader.read(path)
         if text is None:
             continue
@@ -182,6 +184,11 @@ def _kind(path: str) -> str:
     if name.endswith((".yaml", ".yml")) and not _COMPOSE.match(name) and "/.github/" not in f"/{path}":
         return "profile"
     return ""
+
+
+def _kind_in(root: Path, path: str) -> str:
+    """What a path may be, when the linted folder's own name counts too: it may be .railway itself."""
+    return _kind(path) or (_kind(f"{root.name}/{path}") if "/" not in path else "")
 
 
 def _is_profile(path: str, text: str) -> bool:

@@ -7,6 +7,7 @@ import re
 
 from deploykit.rules import _commands
 from deploykit.rules._subjects import Service
+from deploykit.sources import source
 from deploykit.sources.pattern import pattern
 
 _MANAGERS = frozenset(
@@ -47,7 +48,7 @@ def _managed(program: str, part: _commands.Part, root: str, service: Service) ->
     files_of = ("-f", "--procfile")  # the file's name is no process
     pairs = zip(("", *part.words[1:]), part.words[1:], strict=False)
     words = [word for before, word in pairs if not word.startswith("-") and before not in files_of]
-    text = " ".join(words)
+    text = " ".join(_named(word, root, service) for word in words)
     if program in ("pm2", "pm2-runtime", "forever"):
         config = next(
             (word for word in words if "ecosystem" in word or word.endswith((".config.js", ".config.cjs", ".json"))),
@@ -56,7 +57,10 @@ def _managed(program: str, part: _commands.Part, root: str, service: Service) ->
         if config is None:
             return "starts the daemon through a process manager" if _speaks_of_daemon(text) else None
         content = _beside(around.texts, root, config)
-        if content is None or _speaks_of_daemon(content):
+        only = _commands.option_value(part, ("--only",))
+        if only is not None:
+            return f"starts the daemon through {program}" if _speaks_of_daemon(only) else None
+        if content is None or _speaks_of_daemon(_started_in(content)):
             return f"starts everything in {config} through {program}, the daemon too"
         return None
     if program in ("foreman", "honcho", "overmind", "hivemind"):
@@ -70,7 +74,21 @@ def _managed(program: str, part: _commands.Part, root: str, service: Service) ->
     return f"starts the daemon through {program}" if _speaks_of_daemon(text) else None
 
 
-_DAEMON_WORDS = pattern(r"daemon|schedul|cron\b|clock|beat\b", re.IGNORECASE)
+_DAEMON_WORDS = pattern(r"daemon|schedul|\bcron\b|clock|(?<!heart)beat\b", re.IGNORECASE)
+_STARTED = pattern(r"""["']?\b(?:name|script|args|interpreter_args)["']?\s*:\s*(\[[^\]]*\]|[^,\n}]*)""")
+
+
+def _started_in(config: str) -> str:
+    """What a process manager's file says it starts: names and scripts, not comments, variables and restart times."""
+    return " ".join(_STARTED.findall(source.without_comments("ecosystem.js", config)))
+
+
+def _named(word: str, root: str, service: Service) -> str:
+    """A word, or the scripts that `start:*` stands for."""
+    if not word.endswith("*"):
+        return word
+    start = word.removeprefix("npm:").rstrip("*")
+    return " ".join(name for name in service.system.around.scripts.get(root, {}) if name.startswith(start))
 
 
 def _speaks_of_daemon(text: str) -> bool:

@@ -9,14 +9,20 @@ from deploykit.rules._subjects import PROFILE, Script, Service, Surroundings
 from deploykit.sources.commands import (
     Meaning as Meaning,
     Part as Part,
+    endless as endless,
     meaning_of,
     normal as normal,
+    option_value as option_value,
     part_meaning as part_meaning,
     parts as parts,
+    runs_elsewhere,
     script_name,
     spoken as spoken,
     target as target,
 )
+
+FOLDER_OPTIONS = ("--prefix", "-C", "--dir", "--cwd")
+"""How npm, pnpm, yarn and bun are told a folder."""
 
 
 def folder(service_root: str, found: list[Part], index: int) -> str | None:
@@ -27,11 +33,10 @@ def folder(service_root: str, found: list[Part], index: int) -> str | None:
             if len(part.words) != 2 or "$" in part.words[1] or part.words[1].startswith("/"):
                 return None
             current = posixpath.join(current, part.words[1])
-    words = found[index].words
-    for option in ("--prefix", "-C", "--dir", "--cwd"):
-        if option in words[:-1]:
-            current = posixpath.join(current, words[words.index(option) + 1])
-    if "--filter" in words or "-F" in words or "workspace" in words[1:2] or "--workspace" in words or "-w" in words:
+    inside = option_value(found[index], FOLDER_OPTIONS)
+    if inside is not None:
+        current = posixpath.join(current, inside)
+    if runs_elsewhere(found[index]):
         return None
     current = posixpath.normpath(current) if current else ""
     return None if current.startswith("..") else "" if current == "." else current

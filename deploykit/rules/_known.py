@@ -91,6 +91,22 @@ def engine_of(name: str) -> str | None:
     return "redis" if lower.startswith("redis") else "mongo" if lower.startswith("mongo") else None
 
 
+_ADDRESSES = {"mysql": "MYSQL_URL", "postgres": "DATABASE_URL", "redis": "REDIS_URL", "mongo": "MONGO_URL"}
+
+
+def address_of(database: str, engine: str | None = None) -> str:
+    """The reference to a database's private address, by the name Railway's template gives that variable."""
+    return f"${{{{{database}.{_ADDRESSES[engine or engine_of(database) or 'mysql']}}}}}"
+
+
+def scheme_engine(url: str) -> str | None:
+    """The database engine that an address speaks of by its scheme."""
+    scheme = DATABASE_SCHEME.match(url)
+    if scheme is None:
+        return None
+    return engine_of(scheme[1]) if not scheme[1].lower().startswith("redis") else "redis"
+
+
 def distance(first: str, second: str, limit: int = 3) -> int:
     """Edits between two names (a swap of neighbours is one), at most ``limit``."""
     if abs(len(first) - len(second)) >= limit:

@@ -34,8 +34,12 @@ if TYPE_CHECKING:
     from deploykit.sources.dockerfile import Dockerfile
 
 EXAMPLES = frozenset({"example", "sample", "template", "dist", "tpl", "tmpl"})
-LAPTOP = frozenset({"local", "development", "dev", "test", "testing", "ci", "defaults"})
+LAPTOP = _known.words_of(
+    """local development dev test tests testing ci e2e defaults __tests__ spec specs fixtures cypress playwright"""
+)
 STAGES = frozenset({"production", "prod", "staging", "stage", "preview", "qa", "uat", "live"})
+_IN_FRONT = frozenset({"production", "prod", "staging", "development", "dev", "local"})
+"""Not every stage: `live-chat` and `test-runner` are services."""
 _NO_SERVICE = _known.words_of(
     """backend frontend server client src app apps api config configs conf env envs environments deploy deployment
     docker packages services infra ops scripts public test tests variables lib"""
@@ -51,13 +55,17 @@ def kind_of(path: str) -> str | None:
         return "env"
     if name in ("railway.toml", "railway.json"):
         return "config"
-    if path.startswith(".railway/") or "/.railway/" in path:
-        return "iac" if name in ("railway.py", "railway.ts") else None
+    if path.startswith(".railway/") or "/.railway/" in path or path == name:
+        # Without a folder in front the linted folder is .railway itself.
+        if name in ("railway.py", "railway.ts"):
+            return "iac"
+        if path != name:
+            return None
     if name == "package.json":
         return "package"
     if name == "Procfile" or name.startswith("Procfile."):
         return "procfile"
-    if name == "Dockerfile" or name.startswith("Dockerfile.") or name.endswith(".Dockerfile"):
+    if name == "Dockerfile" or name.startswith("Dockerfile.") or name.lower().endswith(".dockerfile"):
         return "dockerfile"
     if name.startswith("ecosystem.") and name.endswith((".js", ".cjs", ".mjs", ".json", ".ts")):
         return "ecosystem"
@@ -213,6 +221,7 @@ def _env_file(path: str, content: str, ignored: bool, result: Repository) -> Env
             text=each.value,
             key=each.key_place,
             place=each.value_place,
+            readable=not each.expanded,
             plain=each.value,
             quote=each.quote,
         )
@@ -237,9 +246,24 @@ def told_by(path: str, known: set[str]) -> tuple[str | None, str | None, bool, b
     """What a .env file's name and folder say: service, stage, whether it is for a laptop, whether it is an example."""
     folder, _, base = path.rpartition("/")
     stem = base[4:] if base.startswith(".env") else base.removesuffix(".env")
+    tags = [tag for part in filter(None, stem.split(".")) for tag in _divided(part, known)]
+    parent = folder.rsplit("/", 1)[-1]
+    name, stage, laptop, example = _said(tags, known)
+    # A folder may say the stage (envs/staging/web.env) or the service (web/.env); the file's own name goes first.
+    above = _said([each for each in folder.split("/") if each and each.lower() in (*STAGES, *LAPTOP, *EXAMPLES)], known)
+    if stage is None and not laptop and not example:
+        stage, laptop, example = above[1:]
+    plain = parent.lower() not in (*_NO_SERVICE, *STAGES, *LAPTOP, *EXAMPLES)
+    if name is None and parent and (parent in known or plain):
+        name = parent
+    return name, stage, laptop, example
+
+
+def _said(tags: list[str], known: set[str]) -> tuple[str | None, str | None, bool, bool]:
+    """What words say: service, stage, whether it is for a laptop, whether it is an example."""
     name = stage = None
     laptop = example = False
-    for tag in filter(None, stem.split(".")):
+    for tag in tags:
         word = tag.lower()
         if tag in known:
             name = tag
@@ -251,10 +275,21 @@ def told_by(path: str, known: set[str]) -> tuple[str | None, str | None, bool, b
             stage = word
         elif word not in _NO_SERVICE or word in ("api", "server", "frontend", "backend", "app"):
             name = tag
-    parent = folder.rsplit("/", 1)[-1]
-    if name is None and parent and (parent in known or parent.lower() not in _NO_SERVICE):
-        name = parent
     return name, stage, laptop, example
+
+
+def _divided(tag: str, known: set[str]) -> list[str]:
+    """``web-staging`` and ``staging-web`` as service and stage; any other name stays whole."""
+    if tag in known:
+        return [tag]
+    for mark in "-_":
+        first, found, last = tag.partition(mark)
+        if found and first.lower() in _IN_FRONT:
+            return [first, last]
+        first, found, last = tag.rpartition(mark)
+        if found and last.lower() in STAGES | LAPTOP:
+            return [first, last]
+    return [tag]
 
 
 def _env_systems(result: Repository) -> list[System]:
@@ -317,6 +352,8 @@ def _processes(result: Repository) -> list[System]:
     """What each Procfile and each package.json starts, as services that have only a command."""
     systems = []
     for path, parsed in result.procfiles:
+        if path.endswith((".dev", ".development", ".local", ".test")):
+            continue  # for a laptop
         started = [_process(path, each.name, each.command, each.command_place, "") for each in parsed.processes]
         systems.append(System(path, PROCESS, started, closed=False, around=result.around))
     for folder, scripts in result.around.scripts.items():
@@ -353,7 +390,9 @@ def _docker_system(parsed: Dockerfile) -> System:
         if instruction.word in ("ENV", "ARG"):
             for name, value, key, place in dockerfile.variables(parsed.text, instruction):
                 quoted = place.end_column - place.column == len(value) + 2 and place.line == place.end_line
-                items[name] = Variable(name, value, key, place, plain=value, quote='"' if quoted else "")
+                # `ENV FLAG=$FLAG` takes what the build was given.
+                readable = not dockerfile.EXPANSION.search(value)
+                items[name] = Variable(name, value, key, place, readable, value, '"' if quoted else "")
     path = parsed.text.path
     variables = Variables(path=path, kind=DOCKER, items=items, key=Place(path))
     service = Service(path, "", Place(path), variables, {}, complete=False, anonymous=True)

@@ -76,7 +76,9 @@ def _config(
     start = settings.get("start")
     command = start.value.text if start and isinstance(start.value, Scalar) else None
     meaning = _commands.meaning(command, folder, around)
-    if meaning is None and parent and "cron" not in settings:
+    if "cron" in settings:
+        meaning = meaning if meaning and _commands.endless(meaning, command or "") else None
+    elif meaning is None and parent:
         meaning = _commands.spoken(parent)
     top = Place(path)
     variables = Variables(path=path, kind=CONFIG, items={}, name=parent or None, key=top)
@@ -227,7 +229,8 @@ def _iac_variable(entry: Entry) -> Variable:
         place=value.place,
         readable=value.tag is None or reference,
         plain=value.value,
-        quote=value.style,
+        # What takes the place of a flag or a text is a text, whatever stands there now.
+        quote=value.style or ("" if type(value.value) in (int, float) else '"'),
     )
 
 
@@ -237,6 +240,8 @@ def _iac_role(name: str, settings: dict[str, Entry], variables: Variables, aroun
     root = settings.get("source.root")
     folder = root.value.text.strip("/") if root and isinstance(root.value, Scalar) else ""
     meaning = _commands.meaning(command, folder, around)
+    if "cron" in settings:
+        return meaning.role if meaning and _commands.endless(meaning, command or "") else "other"
     if meaning and meaning.sure:
         return meaning.role
     spoken = _commands.spoken(name)
@@ -247,4 +252,6 @@ def _iac_role(name: str, settings: dict[str, Entry], variables: Variables, aroun
     flag = variables.items.get(_known.DAEMON_FLAG)
     if flag and _known.truth(flag.text):
         return "daemon"
+    if "image" in settings and not start:
+        return "other"  # somebody else's program: its image says how it starts
     return "web" if "healthcheck" in settings or "domains" in settings else "other"

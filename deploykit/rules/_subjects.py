@@ -168,9 +168,9 @@ class Service:
 
     @property
     def policy(self) -> str | None:
-        """The restart policy that is written, in small letters."""
+        """The restart policy that is meant, in a profile's spelling."""
         said = self.text("restart.policy")
-        return said.lower() if said else None
+        return re.sub(r"[-\s]", "_", said.strip().lower()) if said else None
 
     @property
     def from_image(self) -> bool:
@@ -248,6 +248,12 @@ class Service:
         if self.system.kind != PROFILE or body is None or not self.owns(body.place):
             return ()
         own = [entry for entry in body.entries if self.owns(entry.key.place)]
+        empty = next((entry for entry in own if entry.key.text == key), None)
+        if empty:  # `KEY: null` or `KEY:` stands there already
+            place = empty.value.place
+            return (edit(place, value if place != empty.key.place and _written(place) else f" {value}"),)
+        if _known.near(key, [entry.key.text for entry in body.entries]):
+            return ()  # it stands there misspelt, and DK003 or DK403 says so
         if body.flow:
             if not body.entries or len(own) != len(body.entries):
                 return ()
@@ -436,6 +442,10 @@ class EnvFile:
     text: Text
     variables: Variables
     parsed: DotEnv
+
+
+def _written(place: Place) -> bool:
+    return (place.line, place.column) != (place.end_line, place.end_column)
 
 
 def _count(node: Node) -> int:

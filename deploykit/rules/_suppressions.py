@@ -83,9 +83,11 @@ def apply(
 
 def hiding(finding: Finding, suppressions: Iterable[Suppression]) -> Suppression | None:
     """The suppression that hides ``finding``, None when nothing does."""
-    lines = (finding.place.line, finding.place.end_line)
+    place = finding.place
+    whole = place == Place(place.path)  # about the whole file: a comment at its top speaks of it
     for suppression in suppressions:
-        if suppression.line in lines and any(code == finding.code for code, _ in suppression.codes):
+        near = suppression.line in (place.line, place.end_line) or (whole and suppression.place.line == 1)
+        if near and any(code == finding.code for code, _ in suppression.codes):
             return suppression
     return None
 

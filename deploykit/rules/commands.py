@@ -143,7 +143,7 @@ def swallowed_signal(service: Service) -> Iterator[Report]:
     call, script = calls[0], calls[0].script
     if not _plain_call(script):
         return
-    rewritten = _rewritten(start, call.part, script)
+    rewritten = _rewritten(service, call, script)
     usable = rewritten and service.system.kind == PROFILE
     yield Report(
         service.settings["start"].value.place,
@@ -161,18 +161,55 @@ def _plain_call(script: Script) -> bool:
     return len(inner) == 1 and inner[0].program in _PLAIN_CALL and not re.search(r"[$`\"'\\<>]", script.command)
 
 
-def _rewritten(start: str, part: _commands.Part, script: Script) -> str | None:
-    """The command with its package manager replaced by what the script calls; it must stand at the end, whole."""
-    words = _commands.parts(script.command)[0].words
-    head, found, tail = start.rpartition(" ".join(part.words))
-    if not found or tail.strip() or re.match(r"\w+=", script.command):
+_ALONE = pattern(r"(?:.*(?:&&|;))?\s*(?:[A-Za-z_]\w*=\S*\s+)*(?:exec\s+)?\Z", re.DOTALL)
+"""What may stand before a command that a shell then replaces itself by; `tini --` and `cross-env` know no exec."""
+
+
+def _rewritten(service: Service, call: _commands.Call, script: Script) -> str | None:
+    """The start command with its package manager replaced by what the script calls; None when that would say something
+    else, as it would with arguments that are passed on to the script.
+    """
+    start = service.start or ""
+    head, found, tail = start.rpartition(" ".join(call.part.words))
+    if not found or tail.strip() or re.match(r"\w+=", script.command) or call.part.words[-1] != call.name:
         return None
-    rewritten = re.sub(r"\bexec\s+\Z", "", head) + f"exec {' '.join(words)}"
+    words = _commands.parts(script.command)[0].words
+    inside = _commands.option_value(call.part, _commands.FOLDER_OPTIONS)
+    before = re.sub(r"\bexec\s+\Z", "", head)
+    shell = bool(_ALONE.match(head)) and not _exec_form(service)
+    if inside is not None:
+        if not shell or re.search(r"=\S*\s*\Z", before):
+            return None
+        before += f"cd {inside} && "
+    rewritten = f"{before}{'exec ' if shell else ''}{' '.join(words)}"
     return None if re.search(r"[\"'\\#]", rewritten) else rewritten
 
 
-_SHELL = pattern(r"&&|\|\||[;|<>`]|\$[A-Za-z_{(]|(?:^|\s)(?:cd|exec|export|source)\s|&\s*\Z")
-_THROUGH_SHELL = pattern(r"\s*(?:exec\s+)?(?:/bin/|/usr/bin/)?(?:ba|da|a)?sh\s+-\w*c\b")
+_SHELL = pattern(
+    r"&&|\|\||[;|<>`]|\$[A-Za-z_{(]|^\s*(?:cd|exec|export|source)\s|(?:^|\s)&(?:\s|\Z)|^[A-Za-z_]\w*=\S*\s"
+)
+_THROUGH_SHELL = pattern(
+    r"\s*(?:(?:exec|tini|dumb-init|/usr/bin/env|env|\S*/tini|\S*/dumb-init|--|-[gsv])\s+)*"
+    r"(?:/bin/|/usr/bin/)?(?:ba|da|a|z)?sh\s+(?:-\S+\s+|pipefail\s+)*?-\w*c\b"
+)
+_QUOTED = pattern(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"")
+
+
+def _shell_syntax(start: str) -> str | None:
+    """What only a shell understands. Quotes keep all of it for the program, but for a variable in double quotes."""
+
+    def kept(match: re.Match[str]) -> str:
+        quoted = match.group()
+        return " ".join(re.findall(r"\$[A-Za-z_{]\w*", quoted)) if quoted[0] == '"' else ""
+
+    found = _SHELL.search(_QUOTED.sub(kept, start))
+    return found.group().strip() if found else None
+
+
+def _with_exec(command: str) -> str:
+    """A command that takes the shell's place, its variables still in front."""
+    assigned, _, rest = re.fullmatch(r"\s*((?:[A-Za-z_]\w*=\S*\s+)*)(exec\s+)?(.*)", command, re.DOTALL).groups()  # type: ignore[union-attr]
+    return f"{assigned}exec {rest}".strip()
 
 
 def _exec_form(service: Service) -> str | None:
@@ -216,26 +253,21 @@ def shell_without_a_shell(service: Service) -> Iterator[Report]:
     on as words, and the container does not start (Railway docs: start command).
     """
     start = service.start
-    if start is None or service.system.kind == PROCESS or not _SHELL.search(start) or _THROUGH_SHELL.match(start):
+    if start is None or service.system.kind == PROCESS or _THROUGH_SHELL.match(start):
         return
-    origin = _exec_form(service)
+    found = _shell_syntax(start)
+    origin = _exec_form(service) if found else None
     if origin is None:
         return
-    found = _SHELL.search(start)
-    assert found
     head, joint, last = start.rpartition("&&")
-    wrapped = (
-        f"{head}{joint} exec {last.strip().removeprefix('exec ')}".strip()
-        if joint
-        else f"exec {start.removeprefix('exec ')}"
-    )
-    usable = not re.search(r"[\"'\\`#]|\|\||[;|]|&\s*\Z", start)
+    wrapped = f"{head}{joint} {_with_exec(last)}".strip() if joint else _with_exec(start)
+    usable = not re.search(r"[\"'\\`#]|\|\||[;|]|(?<!&)&(?!&)", start)
     edits: tuple[Edit, ...] = ()
     if usable and service.system.kind == PROFILE and service.owns(service.settings["start"].key.place):
         edits = (edit(service.settings["start"].value.place, f"'/bin/sh -c \"{wrapped}\"'"),)
     yield Report(
         service.settings["start"].value.place,
-        f"`{service.name}` starts from {origin}, without a shell: {found.group().strip()!r} means nothing there",
+        f"`{service.name}` starts from {origin}, without a shell: {found!r} means nothing there",
         f'write /bin/sh -c "{wrapped}"' if usable else 'wrap it: /bin/sh -c "exec …"',
         service=service.name,
         fix=fix("run it in a shell", edits),
@@ -261,7 +293,8 @@ def missing_script(service: Service) -> Iterator[Report]:
     if service.system.kind == CONFIG:
         root = posixpath.dirname(service.system.path)
     for call in _commands.calls(start, root, around):
-        if call.script or not (call.explicit or ":" in call.name):
+        optional = "--if-present" in call.part.words
+        if call.script or optional or not (call.explicit or ":" in call.name):
             continue
         if "$" in call.name or (call.name == "start" and posixpath.join(call.folder, "server.js") in around.listing):
             continue
@@ -282,7 +315,7 @@ def _named_right(service: Service, call: _commands.Call, name: str) -> tuple[Edi
     """The script's right name; in a daemon or worker what it calls, since DK602 would ask for that next."""
     script = service.system.around.script(call.folder, name)
     if service.role in ("daemon", "worker") and script and _plain_call(script):
-        rewritten = _rewritten(service.start or "", call.part, script)
+        rewritten = _rewritten(service, call, script)
         return service.replace("start", rewritten) if rewritten and service.system.kind == PROFILE else ()
     return _respelt(service, call.name, name)
 
@@ -435,18 +468,28 @@ def borrowed_command(system: System) -> Iterator[Report]:
         )
 
 
+_STOCK = pattern(r"(?:^|[\s/])(?:ng|vue-cli-service)\s+serve\b|\breact-scripts\s+start\b")
+"""What a new single-page application has as its start script; it is built and served as files."""
 _DEV = (
     (pattern(r"(?:^|[\s/])(?:tsx|ts-node)\s+(?:watch|--watch)\b"), "watches files"),
-    (pattern(r"(?:^|[\s/])(?:nodemon|ts-node-dev|tsnd|node-dev|supervisor)\b(?!\.conf)"), "watches files"),
+    (pattern(r"(?:^|[\s/])(?:nodemon|ts-node-dev|tsnd|node-dev|supervisor)(?=\s|\Z)"), "watches files"),
     (pattern(r"(?:^|[\s/])ts-node\b"), "compiles at every start"),
-    (pattern(r"\bnode\s+(?:\S+\s+)*--watch\b|\bbun\s+--(?:watch|hot)\b"), "watches files"),
+    (pattern(r"\bnode\s+(?:-\S+\s+)*--watch\b|\bbun\s+(?:run\s+)?--(?:watch|hot)\b"), "watches files"),
+    (pattern(r"(?:^|[\s/])(?:watchmedo\s+auto-restart|watchexec|watchfiles|cargo\s+watch)\b"), "watches files"),
     (
-        pattern(r"\b(?:next|nuxt|astro|remix|vite|nest|wrangler)\s+dev\b|\bnest\s+start\s+--watch\b"),
+        pattern(
+            r"\b(?:next|nuxt|astro|remix|vite|nest|wrangler)\s+dev\b|\bnest\s+start\s+--watch\b|"
+            r"\bgatsby\s+develop\b"
+        ),
         "is a development server",
     ),
+    (_STOCK, "is a development server"),
     (pattern(r"(?:^|[\s/])vite\s*(?:$|--)|\bwebpack-dev-server\b|\bwebpack\s+serve\b"), "is a development server"),
     (pattern(r"\b(?:uvicorn|gunicorn|hypercorn|fastapi)\b.*\s--reload\b|\bfastapi\s+dev\b"), "watches files"),
-    (pattern(r"\bflask\s+(?:--\S+\s+)*run\b|\bmanage\.py\s+runserver\b"), "is a development server"),
+    (
+        pattern(r"\bflask\s+(?:--\S+\s+)*run\b|\bmanage\.py\s+runserver\b|\bartisan\s+serve\b"),
+        "is a development server",
+    ),
 )
 
 
@@ -485,7 +528,7 @@ def development_tool(service: Service) -> Iterator[Report]:
             if call.script and (inner := _dev_tool(call.script.command)):
                 found, scripts = inner, [call.script]
                 break
-    if found is None:
+    if found is None or (service.system.kind == PROCESS and _STOCK.search(start)):
         return
     yield Report(
         at,
@@ -514,7 +557,7 @@ def deaf_container(repository: Repository) -> Iterator[Report]:
     """
     services = [service for system in (*repository.systems, *repository.iac) for service in system.services]
     for each in repository.dockerfiles:
-        entrypoint, command = each.last("ENTRYPOINT"), each.last("CMD")
+        entrypoint, command = each.effective("ENTRYPOINT"), each.effective("CMD")
         for instruction in (entrypoint, command):
             if instruction is None or not instruction.arguments or instruction.exec_form is not None:
                 continue
@@ -522,8 +565,8 @@ def deaf_container(repository: Repository) -> Iterator[Report]:
                 instruction is command and entrypoint and entrypoint.exec_form
             ):
                 continue
-            if re.match(r"exec\s", instruction.arguments):
-                continue
+            if re.search(r"(?:^|&&|;)\s*exec\s[^;&|]*\Z", instruction.arguments):
+                continue  # the shell makes way for what it starts last
             simple = re.fullmatch(r"[A-Za-z0-9_./:@=\- ]+", instruction.arguments) and not re.match(
                 r"\w+=", instruction.arguments
             )
@@ -531,10 +574,12 @@ def deaf_container(repository: Repository) -> Iterator[Report]:
             yield Report(
                 instruction.arguments_place,
                 f"{instruction.word} in shell form: /bin/sh is process 1 and does not pass SIGTERM on",
-                f"write {instruction.word} {form}" if simple else "use the exec form, or begin with exec",
+                f"write {instruction.word} {form}"
+                if simple
+                else "use the exec form, or let the last command begin with exec",
                 fix=fix("use the exec form", [edit(instruction.arguments_place, form)], safe=False) if simple else None,
             )
-        user = each.last("USER")
+        user = each.effective("USER")
         folder = posixpath.dirname(each.text.path)
         if user is None or user.arguments.split(":")[0] in ("root", "0", ""):
             continue
@@ -562,7 +607,8 @@ _MIGRATION = pattern(
     r"\bprisma\s+(?:migrate\s+(?:deploy|dev)|db\s+push)\b|\b(?:knex|typeorm|sequelize|sequelize-cli|drizzle-kit|"
     r"db-migrate|node-pg-migrate|umzug|mikro-orm|flyway|goose|dbmate|sqlx)\b.*\b(?:migrat\w*|push|up|latest)\b|"
     r"\balembic\s+upgrade\b|\bmanage\.py\s+migrate\b|\bdb:(?:migrate|push)\b|\bmigrate:(?:deploy|latest|up|run|prod)\b|"
-    r"\bmigration:run\b|\bflask\s+db\s+upgrade\b|\bpython3?\s+-m\s+runtime\s+migrate\b|\b(?:npm|pnpm|yarn)\s+(?:run\s+)?migrate\b"
+    r"\bmigration:run\b|\bdb:prepare\b|\bartisan\s+migrate\b|\bRelease\.migrate\b|\becto\.migrate\b|"
+    r"\baerich\s+upgrade\b|\batlas\s+migrate\s+apply\b|\bflask\s+db\s+upgrade\b|\bpython3?\s+-m\s+runtime\s+migrate\b|\b(?:npm|pnpm|yarn)\s+(?:run\s+)?migrate\b"
 )
 
 

@@ -154,6 +154,13 @@ def public_address(variables: Variables) -> Iterator[Report]:
         if not variable.readable:
             continue
         for match in _known.REFERENCE.finditer(variable.text):
+            if match[2] == "RAILWAY_TCP_PROXY_DOMAIN" and match[1] and _is_database(match[1], variables):
+                yield Report(
+                    variable.part(match.start(), match.end()),
+                    f"{variable.name} leads over the internet: {match[2]} is Railway's public proxy",
+                    f"use {match[1]}.RAILWAY_PRIVATE_DOMAIN with the port the service listens on",
+                    variable=variable.name,
+                )
             if not _PUBLIC_NAME.search(match[2]) or match[1] is None:
                 continue
             private = match[2].replace("_PUBLIC_URL", "_URL")
@@ -171,9 +178,22 @@ def public_address(variables: Variables) -> Iterator[Report]:
             yield Report(
                 variable.part(host.start(), host.end()),
                 f"{variable.name} leads over the internet: {host.group()} is Railway's public proxy",
-                "use a reference to the private address, such as ${{MySQL.MYSQL_URL}}",
+                f"use a reference to the private address, such as {_private(variable)}",
                 variable=variable.name,
             )
+
+
+def _is_database(owner: str, variables: Variables) -> bool:
+    """Whether a service is a database; a game server's public address is there to be told to its players."""
+    system = variables.service.system if variables.service else None
+    target = system.service(owner) if system else None
+    named = owner in _known.TEMPLATES or _known.engine_of(owner) is not None
+    return named or bool(system and system.database == owner) or bool(target and target.role == "database")
+
+
+def _private(variable: Variable) -> str:
+    engine = _known.scheme_engine(variable.text) or _known.engine_of(variable.name) or "mysql"
+    return _known.address_of(next(name for name, each in _known.TEMPLATES.items() if each == engine), engine)
 
 
 def _database(service: Service) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from deploykit.rules._known import FLAGS, INTERVALS
 from deploykit.rules._rule import Report, files, profile, rule
 from deploykit.rules._subjects import EnvFile, Repository, fix, related
 from deploykit.sources import secrets
+from deploykit.sources.pattern import pattern
 from deploykit.sources.text import edit
 
 
@@ -90,7 +91,7 @@ def ambiguous_line(file: EnvFile) -> Iterator[Report]:
                 variable=each.key,
                 fix=fix("delete `export`", [edit(begin, each.key)]),
             )
-        if each.key != each.key.upper():
+        if each.key != each.key.upper() and not _SMALL_ON_PURPOSE.match(each.key):
             yield Report(
                 name,
                 f"{each.key} is not in capitals: names are case-sensitive, and some tools change them",
@@ -142,7 +143,7 @@ def differing_keys(repository: Repository) -> Iterator[Report]:
             continue
         for here, there in ((file, example), (example, file)):
             for variable in here.variables:
-                if variable.name in there.variables.items:
+                if variable.name in there.variables.items or variable.name in _commented(there):
                     continue
                 yield Report(
                     Place(there.text.path),
@@ -152,6 +153,18 @@ def differing_keys(repository: Repository) -> Iterator[Report]:
                     related=related((variable.key, "it stands here")),
                     fix=fix(f"add {variable.name}", [_appended(there, f"{variable.name}=")]),
                 )
+
+
+_SMALL_ON_PURPOSE = pattern(
+    r"(?:https?|all|no|ftp)_proxy\Z|npm_config_|npm_package_|\w+__\w|[a-z]\w*[.]\w", re.IGNORECASE
+)
+"""Names that their readers want in small letters: proxies, npm's settings, nested settings of .NET and Spring."""
+_COMMENTED = pattern(r"^[ \t]*#[ \t]*([A-Za-z_][A-Za-z0-9_]*)=", re.MULTILINE)
+
+
+def _commented(file: EnvFile) -> frozenset[str]:
+    """Variables that stand in comments: the file knows them and leaves them to their default."""
+    return frozenset(_COMMENTED.findall(file.text.text))
 
 
 def _base(file: EnvFile) -> str:
@@ -198,7 +211,11 @@ def env_against_profile(repository: Repository) -> Iterator[Report]:
         variables = file.variables
         if variables.name is None or variables.laptop or variables.example:
             continue
-        services = [s for s in (system.service(variables.name) for system in repository.systems) if s]
+        services = [
+            service
+            for system in repository.systems
+            if _same_stage(variables.stage, system.environment) and (service := system.service(variables.name))
+        ]
         for variable in variables:
             said = [service.env[variable.name] for service in services if variable.name in service.env]
             if not said or not variable.literal or secrets.is_placeholder(variable.text):
@@ -214,6 +231,12 @@ def env_against_profile(repository: Repository) -> Iterator[Report]:
                 variable=variable.name,
                 related=related(*((other.place, "the profile says") for other in said)),
             )
+
+
+def _same_stage(stage: str | None, environment: str) -> bool:
+    """Whether a file that names a stage speaks of this environment; one that names none speaks of all."""
+    words = {"prod": "production", "live": "production", "stage": "staging"}
+    return stage is None or words.get(stage, stage) == words.get(environment.lower(), environment.lower())
 
 
 def _same(first: str, second: str) -> bool:

@@ -47,8 +47,8 @@ def two_schedulers(system: System) -> Iterator[Report]:
     if keeper is None or system.kind == PROCESS or (system.kind == ENV and len(system.services) < 2):
         return
     for extra in system.daemons:
-        if extra is keeper:
-            continue
+        if extra is keeper or (system.kind == ENV and extra.name == keeper.name):
+            continue  # two .env files of one service are one daemon
         yield Report(
             extra.flag_place,
             f"`{extra.name}` runs the schedule daemon, and so does `{keeper.name}`: {_WHY_TWO}",
@@ -233,15 +233,20 @@ def worker_in_scheduler(service: Service) -> Iterator[Report]:
         return
     if service.role != "daemon" and the_daemon(service.system) is not service:
         return
+    stage = service.env.get("NODE_ENV")
+    if service.anonymous and service.system.kind == ENV and stage and stage.text in ("development", "test"):
+        return  # everything in one process, on somebody's desk
     others = [other for other in service.system.workers if other is not service]
+    own = service.role == "daemon"  # in a web server it is rather the daemon that does not belong
     yield Report(
         service.env[WORKER_FLAG].place,
         f"`{service.name}` runs the schedule daemon and a job worker in one process",
-        f'set {WORKER_FLAG} to "false" in `{service.name}`',
+        f'set {WORKER_FLAG if own else DAEMON_FLAG} to "false" in `{service.name}`'
+        + ("" if own else ", and run the daemon in a service of its own"),
         service=service.name,
         variable=WORKER_FLAG,
         fix=fix("switch the embedded worker off", service.set_env(WORKER_FLAG, "false"))
-        if others or service.system.kind == ENV
+        if own and (others or service.system.kind == ENV)
         else None,
     )
 
@@ -427,13 +432,16 @@ def copied_database_address(variables: Variables) -> Iterator[Report]:
             continue
         database = variables.service.system.database if variables.service else None
         edits: tuple[Edit, ...] = ()
-        if database and variables.service and variable.text.lower().startswith(("mysql", "mariadb")):
-            edits = variables.service.set_env(variable.name, f"${{{{{database}.MYSQL_URL}}}}")
+        engine = _known.scheme_engine(variable.text)
+        if database is None or _known.engine_of(database) not in (engine, None):
+            database = next(name for name, each in _known.TEMPLATES.items() if each == engine)
+        elif variables.service and engine:
+            edits = variables.service.set_env(variable.name, _known.address_of(database, engine))
         yield Report(
             variable.place,
             f"{variable.name} is a literal database address: pull-request environments would copy it and work "
             "on this database",
-            f"use a reference such as ${{{{{database or 'MySQL'}.MYSQL_URL}}}}",
+            f"use a reference such as {_known.address_of(database, engine)}",
             variable=variable.name,
             fix=fix("use a reference", edits, safe=False),
         )
@@ -536,7 +544,7 @@ def rare_heartbeat(variables: Variables) -> Iterator[Report]:
     seconds, whatever the poll interval.
     """
     variable = variables.get(HEARTBEAT)
-    if variable is None or not variable.readable:
+    if variable is None:
         return
     text = variable.text.strip()
     tied = re.search(rf"\b({DAEMON_POLL}|{WORKER_POLL})\b", text) if "${" in text else None

@@ -28,6 +28,27 @@ def _place(service: Service, name: str) -> Place:
     return entry.value.place if entry else service.key
 
 
+def _word(service: Service, policy: str) -> str:
+    """A restart policy as the service's file spells it."""
+    return policy if service.system.kind == PROFILE else policy.upper()
+
+
+_RAILWAYS = {
+    "draining_seconds": "drainingSeconds",
+    "overlap_seconds": "overlapSeconds",
+    "healthcheck_timeout_seconds": "healthcheckTimeout",
+    "sleep": "sleepApplication",
+}
+
+
+def _called(service: Service, setting: str) -> str:
+    """A setting by the name that the service's file has for it."""
+    entry = service.setting(setting)
+    if entry and service.system.kind != PROFILE:
+        return entry.key.text
+    return setting if service.system.kind == PROFILE else _RAILWAYS[setting]
+
+
 def _seconds(service: Service, setting: str, variable: str) -> float | None:
     """A number of seconds from the setting or from Railway's own variable for it."""
     number = service.number(setting)
@@ -96,7 +117,7 @@ def endless_cron(service: Service) -> Iterator[Report]:
     if not service.setting("cron") or service.is_app or not _described(service):
         return
     if service.policy == "always":
-        written = "never" if service.system.kind == PROFILE else "NEVER"
+        written = _word(service, "never")
         yield Report(
             _place(service, "restart.policy"),
             f"`{service.name}` is a cron service that is restarted whenever it ends",
@@ -105,7 +126,7 @@ def endless_cron(service: Service) -> Iterator[Report]:
             fix=fix(f"write {written}", service.replace("restart.policy", written)),
         )
     meaning = _commands.meaning(service.start, _commands.root_of(service), service.system.around)
-    if meaning and meaning.sure:
+    if meaning and _commands.endless(meaning, service.start or ""):
         yield Report(
             _place(service, "start"),
             f"`{service.name}` is a cron service, and its command starts a {meaning.role}, which does not end",
@@ -225,7 +246,7 @@ def sleeping_poller(service: Service) -> Iterator[Report]:
     yield Report(
         _place(service, "sleep"),
         f"`{service.name}` polls the database and may sleep: asleep, nothing wakes it",
-        "remove `sleep`",
+        f"remove `{_called(service, 'sleep')}`",
         service=service.name,
         fix=fix("remove the setting", service.remove("sleep")),
     )
@@ -252,7 +273,7 @@ def never_restarted(service: Service) -> Iterator[Report]:
     yield Report(
         _place(service, "restart.policy"),
         f"`{service.name}` is never restarted: after one crash it is gone",
-        "use `always`, or leave the policy out (on failure, ten times)",
+        f"use `{_word(service, 'always')}`, or leave the policy out (on failure, ten times)",
         service=service.name,
         fix=fix("leave the policy to Railway's default", edits),
     )
@@ -278,7 +299,7 @@ def few_restarts(service: Service) -> Iterator[Report]:
     retries = service.number("restart.max_retries")
     if not service.runs_daemon or retries is None or retries >= 10 or service.policy not in (None, "on_failure"):
         return
-    written = "always" if service.system.kind == PROFILE else "ALWAYS"
+    written = _word(service, "always")
     edits = service.replace("restart.policy", written)
     entry = service.setting("restart.max_retries")
     if not edits and entry and service.system.kind == PROFILE and service.owns(entry.key.place):
@@ -293,7 +314,7 @@ def few_restarts(service: Service) -> Iterator[Report]:
     yield Report(
         _place(service, "restart.max_retries"),
         f"`{service.name}` runs the schedule daemon and gives up after {retries:g} restarts",
-        "use the policy `always`, or 10 retries and more",
+        f"use the policy `{written}`, or 10 retries and more",
         service=service.name,
         fix=fix(f"restart it {written.lower()}", edits, safe=False),
     )
@@ -325,6 +346,9 @@ def no_time_to_finish(service: Service) -> Iterator[Report]:
         return
     if not _described(service) or (service.system.kind == IAC and not service.system.speaks_of_jobs):
         return
+    number = service.number("draining_seconds")
+    if service.setting("draining_seconds") and (number is None or number < 0):
+        return  # no number of seconds at all: DK004
     said = _seconds(service, "draining_seconds", _DRAINING)
     longest = service.number("max_job_seconds") or 0
     if said is None and (service.system.kind == CONFIG or _DRAINING in service.env or not _readable(service)):
@@ -343,7 +367,7 @@ def no_time_to_finish(service: Service) -> Iterator[Report]:
     yield Report(
         at,
         f"`{service.name}` has {why}",
-        f"set draining_seconds to {needed}",
+        f"set {_called(service, 'draining_seconds')} to {needed}",
         service=service.name,
         variable=None if entry or not variable else _DRAINING,
         fix=fix(f"drain for {needed} s", edits),
@@ -422,7 +446,8 @@ def said_twice(service: Service) -> Iterator[Report]:
         if number is not None and variable.text.strip() != f"{number:g}":
             yield Report(
                 variable.place,
-                f"{name} is {variable.text.strip()[:20]} and {setting} is {number:g}: nobody knows which one holds",
+                f"{name} is {variable.text.strip()[:20]} and {_called(service, setting)} is {number:g}: "
+                "nobody knows which one holds",
                 "keep the setting and remove the variable",
                 service=service.name,
                 variable=name,

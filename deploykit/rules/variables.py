@@ -42,6 +42,8 @@ def _written(variables: Variables, variable: Variable, text: str) -> tuple[Edit,
         return ()
     if variable.quote in ("'", '"', "`"):
         return (variable.replaced(text),)
+    if variables.kind == IAC:
+        return (edit(variable.place, f'"{text}"'),)
     if variables.kind == PROFILE and not re.fullmatch(r"[A-Za-z0-9_./-]+(?::[A-Za-z0-9_./-]+)*", text):
         return (edit(variable.place, f'"{text}"'),) if '"' not in text and "\\" not in text else ()
     return (edit(variable.place, text),)
@@ -83,9 +85,16 @@ def flag_that_is_no_boolean(variables: Variables) -> Iterator[Report]:
         )
 
 
-def _cleaned(text: str) -> tuple[str, str | None]:
+_SPACED = pattern(r"(?:^|_)(?:SEPARATOR|SEP|DELIMITER|PREFIX|SUFFIX|PROMPT|INDENT|GLUE|JOINER)\Z", re.IGNORECASE)
+_POLICY = pattern(r"'(?:self|none|unsafe-[a-z-]+|strict-dynamic|report-sample|nonce-.*|sha[0-9]+-.*)'\Z")
+"""A word of a Content-Security-Policy: its quotes belong to it."""
+
+
+def _cleaned(name: str, text: str) -> tuple[str, str | None]:
     """The value without what strayed in, and what that was."""
     clean, what = text, None
+    if _SPACED.search(name) or _POLICY.match(text):
+        return clean, what
     if not clean.isascii() and _INVISIBLE.search(clean):
         clean, what = _INVISIBLE.sub("", clean), "holds an invisible character"
     if "\r" in clean:
@@ -124,7 +133,7 @@ def stray_characters(variables: Variables) -> Iterator[Report]:
             continue
         if "\n" in variable.text or variable.quote in ("|", ">"):
             continue  # a key or certificate of several lines ends as it must
-        clean, what = _cleaned(variable.text)
+        clean, what = _cleaned(variable.name, variable.text)
         if what is None or not clean:
             continue
         # A fix is printed: it must not carry a secret.
@@ -186,7 +195,10 @@ def misspelt_variable(variables: Variables) -> Iterator[Report]:
         close = _misspelt(variable.name)
         if not close or (variables.kind == ENV and variable.name != variable.name.upper()):
             continue
-        unique = len(close) == 1 and close[0] not in variables.items
+        twins = [other for other in variables if other is not variable and close[0] in _misspelt(other.name)]
+        unique = len(close) == 1 and close[0] not in variables.items and not twins
+        # Seconds behind a name without a unit would be milliseconds under the right one.
+        unique = unique and not (close[0] in _known.INTERVALS and not _in_milliseconds(variable.text))
         quiet = close[0] not in FLAGS or _known.truth(variable.text) is False
         fits = unique and quiet and variables.kind in (PROFILE, ENV) and _owned(variables, variable)
         yield Report(
@@ -198,13 +210,20 @@ def misspelt_variable(variables: Variables) -> Iterator[Report]:
         )
 
 
+def _in_milliseconds(text: str) -> bool:
+    return text.strip().isdigit() and int(text.strip()[:15]) > 3_600
+
+
+_OTHERS = _known.words_of("LOGLEVEL DATABASE_URI DATABASE_URLS LOG_LEVELS LOG_FORMATS HEARTBEAT_INTERVAL")
+"""Names that other programs read, near as they are to ours."""
+_UNIT = pattern(r"_(?:S|SECS?|SECONDS?)\Z")
 _NEAR_TO = tuple(sorted(name for name in _known.KNOWN if len(name) >= 8))
 
 
 @cache
 def _misspelt(name: str) -> list[str]:
-    if name in _known.KNOWN or len(name) < 6:
-        return []
+    if name in _known.KNOWN or name in _OTHERS or "__" in name or len(name) < 6:
+        return []  # JWT__SECRET is a nested setting
     if name.upper() in _NEAR_TO:
         return [name.upper()]
     if name != name.upper():
@@ -212,10 +231,14 @@ def _misspelt(name: str) -> list[str]:
     found = []
     for known in _NEAR_TO:
         limit = 2 if len(known) >= 12 else 1
-        if name.rstrip("0123456789").rstrip("_") == known or _another_word(name, known):
+        if name.rstrip("0123456789").rstrip("_") == known:
             continue
-        without_unit = any(known == f"{name}_{unit}" for unit in ("MS", "SECONDS", "ENABLED", "SEC"))
-        if without_unit or _known.distance(name, known, limit + 1) <= limit:
+        without_unit = any(known == f"{name}_{unit}" for unit in ("MS", "SECONDS", "ENABLED", "SEC")) or (
+            # Both are in seconds; an interval in seconds would be another number.
+            known in _known.KNOBS and _UNIT.search(known) and _UNIT.sub("", known) == _UNIT.sub("", name)
+        )
+        near = not _another_word(name, known) and _known.distance(name, known, limit + 1) <= limit
+        if without_unit or near:
             found.append(known)
     return found
 
@@ -256,8 +279,8 @@ def missing_variable(service: Service) -> Iterator[Report]:
     for name in ("NODE_ENV", "DATABASE_URL"):
         if name in service.env:
             continue
-        value = "production" if name == "NODE_ENV" else f"${{{{{database}.MYSQL_URL}}}}"
-        usable = name == "NODE_ENV" or (system.database and _known.engine_of(database) == "mysql")
+        value = "production" if name == "NODE_ENV" else _known.address_of(database)
+        usable = name == "NODE_ENV" or (system.database and _known.engine_of(database))
         yield Report(
             service.missing,
             f"`{service.name}` has no {name}",
@@ -400,8 +423,8 @@ def not_production(variables: Variables) -> Iterator[Report]:
     if variables.kind not in (PROFILE, IAC, ENV):
         return
     word = variable.text.strip().lower()
-    if not word or secrets.is_placeholder(variable.text):
-        return
+    if not word or secrets.is_placeholder(variable.text) or _cleaned("NODE_ENV", variable.text)[0] == "production":
+        return  # what strayed into the right word is DK402
     if variables.kind == PROFILE and not (variables.service and variables.service.is_app):
         return
     if variables.service and not variables.service.system.production:

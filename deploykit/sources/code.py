@@ -65,15 +65,23 @@ def text(value: str, place: Place, style: str) -> Scalar:
 
 
 def mapping(pairs: list[tuple[Scalar, Node]], place: Place, *, flow: bool = True) -> Mapping:
-    """A map; later entries for a key replace earlier ones and make them duplicates, but for spreads."""
+    """A map; later entries for a key replace earlier ones. Two that are written here are duplicates; what a spread
+    brought in from elsewhere is there to be replaced.
+    """
     entries: dict[str, Entry] = {}
     duplicates: list[tuple[Entry, Entry]] = []
     for key, value in pairs:
         entry = Entry(key, value)
-        if key.text in entries and key.text != SPREAD:
-            duplicates.append((entries[key.text], entry))
+        first = entries.get(key.text)
+        if first and key.text != SPREAD and _within(first.key.place, place) and _within(key.place, place):
+            duplicates.append((first, entry))
         entries[key.text] = entry
     return Mapping(tuple(entries.values()), tuple(duplicates), flow, place)
+
+
+def _within(inner: Place, outer: Place) -> bool:
+    start, end = (outer.line, outer.column), (outer.end_line, outer.end_column)
+    return start <= (inner.line, inner.column) <= end
 
 
 def source(kind: str, name: Scalar, more: Mapping | None, place: Place) -> Mapping:

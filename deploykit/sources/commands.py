@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from deploykit.sources.pattern import pattern
+from deploykit.sources.programs import MODULES, RUNNER_VALUED, RUNNERS, WEB_TOOLS, task
 
 _WORD = pattern(r""""(?:[^"\\]|\\.)*"|'[^']*'|&&|\|\||[;|&]|[^\s;|&"']+""")
 _BREAK = frozenset({"&&", "||", ";", "|", "&"})
 _ASSIGNMENT = pattern(r"[A-Za-z_][A-Za-z0-9_]*=")
-_PREFIXES = frozenset({"exec", "env", "nohup", "time", "command", "dumb-init", "tini", "--", "cross-env"})
+_PREFIXES = frozenset({"exec", "env", "nohup", "time", "command", "dumb-init", "tini", "--", "cross-env", "thrust"})
 
 
 def _words(text: str) -> frozenset[str]:
@@ -24,12 +25,15 @@ _BUILTINS = _words(
     node outdated pack patch prune publish rebuild remove root set store test unlink update upgrade version view why
     workspace workspaces x"""
 )
-_DAEMON = pattern(r"(schedule|scheduler|cron|clock|beat|daemon)s?\Z", re.IGNORECASE)
-_WORKER = pattern(r"(worker|consumer|sidekiq|rq|dramatiq|huey|resque|queue)s?\Z", re.IGNORECASE)
+_DAEMON = pattern(r"(schedule|scheduler|cron|clock|clockwork|beat|daemon)s?\Z", re.IGNORECASE)
+_WORKER = pattern(r"(worker|consumer|sidekiq|rq|arq|dramatiq|huey|resque|queue|horizon)s?\Z", re.IGNORECASE)
 _WEB = pattern(r"(web|server|app|api|index|main|www|http|site|wsgi|asgi)\Z", re.IGNORECASE)
-_WEB_TOOLS = _words(
-    "gunicorn uvicorn hypercorn daphne waitress-serve next nuxt puma unicorn rails caddy nginx serve http-server"
-)
+_SHOWN = pattern(r"(web|server|api|www|http|site|ui|dashboard|board|admin|frontend)\Z", re.IGNORECASE)
+"""Words of what a browser sees: a schedule API and a queue's dashboard are web servers."""
+_ENTRY = pattern(r"(?:index|main|start|run|cli)\Z", re.IGNORECASE)
+_PROCESS_FOLDER = pattern(r"worker|consumer|daemon|scheduler|cron", re.IGNORECASE)
+"""Not every word: an application may be about schedules, clocks or queues."""
+_BUILT = frozenset({"dist", "build", "out", "lib", "src", "bin", "target", "output"})
 _PARTS = pattern(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 
 
@@ -87,14 +91,28 @@ def _unquoted(token: str) -> str:
 
 def _bare(words: list[str]) -> tuple[str, ...]:
     at = 0
-    while at < len(words) and (_ASSIGNMENT.match(words[at]) or posixpath.basename(words[at]) in _PREFIXES):
-        at += 1
+    if words and words[0][:1] in "({":  # a subshell or a group
+        words = [words[0][1:], *words[1:]] if words[0][1:] else words[1:]
+    while at < len(words):
+        program = posixpath.basename(words[at])
+        asked = RUNNERS.get(program)
+        if _ASSIGNMENT.match(words[at]) or program in _PREFIXES:
+            at += 1
+        elif asked is not None and tuple(words[at + 1 : at + 1 + len(asked)]) == asked:
+            at += 1 + len(asked)
+            while at < len(words) and words[at].startswith("-"):
+                at += 1 if words[at] == "--" or "=" in words[at] or words[at] not in RUNNER_VALUED else 2
+        else:
+            break
     return tuple(words[at:])
 
 
 def normal(command: str) -> str:
     """The command with one blank between words, for comparison."""
     return " ".join(word for part in parts(command) for word in (*part.words, part.joint) if word)
+
+
+_FILE = pattern(r"\.(?:[cm]?[jt]sx?)\Z")
 
 
 def script_name(part: Part) -> tuple[str, bool] | None:
@@ -105,7 +123,9 @@ def script_name(part: Part) -> tuple[str, bool] | None:
     if not words:
         return None
     if words[0] in ("run", "run-script"):
-        return (words[1], True) if len(words) > 1 else None
+        if len(words) < 2 or (part.program == "bun" and _FILE.search(words[1])):
+            return None  # bun runs files as well
+        return words[1], True
     if words[0] in ("start", "test", "stop", "restart") and part.program in ("npm", "pnpm", "yarn"):
         return (words[0], words[0] != "start" or part.program != "npm")
     if part.program == "npm" or words[0] in _BUILTINS:
@@ -114,6 +134,25 @@ def script_name(part: Part) -> tuple[str, bool] | None:
 
 
 _VALUED = frozenset({"--prefix", "-C", "--dir", "--cwd", "--filter", "-F", "--workspace", "-w"})
+_ELSEWHERE = ("--filter", "-F", "--workspace", "-w", "--workspaces", "-ws", "-r", "--recursive")
+"""Options that run a script in another package, wherever that is."""
+
+
+def runs_elsewhere(part: Part) -> bool:
+    """Whether a package manager is told to run the script in other packages."""
+    options = [word.partition("=")[0] for word in part.words[1:] if word.startswith("-")]
+    return "workspace" in part.words[1:2] or any(option in _ELSEWHERE for option in options)
+
+
+def option_value(part: Part, names: tuple[str, ...]) -> str | None:
+    """What an option says, as ``--prefix backend`` or ``--prefix=backend``."""
+    for at, word in enumerate(part.words):
+        name, joined, value = word.partition("=")
+        if name in names and joined:
+            return value
+        if word in names and at + 1 < len(part.words):
+            return part.words[at + 1]
+    return None
 
 
 def _without_options(part: Part) -> Iterator[str]:
@@ -148,12 +187,17 @@ def part_meaning(part: Part) -> Meaning | None:
     program = part.program
     if program in ("python", "python3") and words[1:3] == ("-m", "runtime") and len(words) > 3:
         return Meaning(words[3], True) if words[3] in ("web", "daemon", "worker") else None
+    if program in ("python", "python3") and words[1:2] == ("-m",) and words[2:3] and words[2] in MODULES:
+        return part_meaning(Part(words[2:], ""))
+    asked = task(words)
+    if asked is not None:
+        return Meaning(asked, True) if asked else None
     if program == "celery":
         return Meaning("daemon", True) if "beat" in words else Meaning("worker", True) if "worker" in words else None
     named = script_name(part)
     if named:
         return spoken(named[0])
-    if program in _WEB_TOOLS:
+    if program in WEB_TOOLS:
         return Meaning("web", True)
     if program in ("npx", "pnpx", "bunx"):
         return part_meaning(Part(words[1:], "")) if len(words) > 1 else None
@@ -184,12 +228,20 @@ def target(part: Part) -> str | None:
 def spoken(name: str) -> Meaning | None:
     """The role that a script's, file's or module's name speaks of."""
     stem = re.sub(r"\.(js|mjs|cjs|ts|mts|cts|tsx|py|rb|php)\Z", "", posixpath.basename(name))
+    if _ENTRY.match(stem) and "/" in name:
+        # apps/worker/dist/main.js: the folder says what it is.
+        folders = [each for each in posixpath.dirname(name).split("/") if each and each not in (*_BUILT, ".", "..")]
+        above = spoken(folders[-1]) if folders else None
+        if above and above.role != "web" and _PROCESS_FOLDER.search(folders[-1]):
+            return above
     pieces = [piece for word in re.split(r"[^A-Za-z0-9]+", stem) for piece in _PARTS.findall(word)]
     daemon = any(_DAEMON.match(piece) for piece in pieces)
     worker = any(_WORKER.match(piece) for piece in pieces)
     if daemon and worker:
         # scheduleDaemonWorker, job-scheduler-worker: nobody can tell.
         return None
+    if (daemon or worker) and any(_SHOWN.match(piece) for piece in pieces):
+        return Meaning("web", False)
     if daemon:
         return Meaning("daemon", True)
     if worker:
@@ -197,3 +249,12 @@ def spoken(name: str) -> Meaning | None:
     if any(_WEB.match(piece) for piece in pieces):
         return Meaning("web", False)
     return None
+
+
+_ENDS = pattern(r"\s--(?:stop-when-empty|once|run-once|oneshot|one-shot|burst|drain)\b")
+_ENDLESS = pattern(r"daemon|scheduler|beat\b|clockwork", re.IGNORECASE)
+
+
+def endless(meaning: Meaning, words: str) -> bool:
+    """Whether the process that words speak of goes on for ever; `cron.js` and `run-schedule` may well be one run."""
+    return meaning.sure and not _ENDS.search(words) and (meaning.role != "daemon" or bool(_ENDLESS.search(words)))

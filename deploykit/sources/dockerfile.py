@@ -12,6 +12,8 @@ from deploykit.sources.text import Text
 
 _INSTRUCTION = pattern(r"[ \t]*([A-Za-z]+)(?=[ \t\r\n]|$)")
 _HEREDOC = pattern(r"<<-?\s*[\"']?([A-Za-z_][A-Za-z0-9_]*)[\"']?")
+EXPANSION = pattern(r"(?<!\\)\$\{?[A-Za-z_]")
+"""What the builder replaces in a value."""
 _PAIR = pattern(r"""(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]{0,200})=("(?:[^"\\]|\\.)*"|'[^']*'|[^\s]*)""")
 
 
@@ -41,20 +43,36 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Dockerfile:
-    """All instructions in order; ``stages`` are the indices of ``FROM``."""
+    """All instructions in order."""
 
     text: Text
     instructions: tuple[Instruction, ...]
 
-    @property
-    def final_stage(self) -> tuple[Instruction, ...]:
-        """The instructions of the last stage: what runs."""
-        starts = [index for index, each in enumerate(self.instructions) if each.word == "FROM"]
-        return self.instructions[starts[-1] :] if starts else self.instructions
+    def effective(self, word: str) -> Instruction | None:
+        """The instruction with that word that counts: the final stage's, else that of the stage it is built from."""
+        stages = self.stages
+        stage, seen = (len(stages) - 1 if stages else None), set[int]()
+        while stage is not None and stage not in seen:
+            seen.add(stage)
+            found = next((each for each in reversed(stages[stage]) if each.word == word), None)
+            if found:
+                return found
+            base = stages[stage][0].arguments.split()[:1]
+            stage = next((at for at in range(stage) if base and self.stage_name(at) == base[0].lower()), None)
+        return None
 
-    def last(self, word: str) -> Instruction | None:
-        """The last instruction with that word in the final stage: the one that counts."""
-        return next((each for each in reversed(self.final_stage) if each.word == word), None)
+    @property
+    def stages(self) -> list[tuple[Instruction, ...]]:
+        """The instructions of each stage, from its ``FROM`` on."""
+        starts = [index for index, each in enumerate(self.instructions) if each.word == "FROM"] or [0]
+        ends = [*starts[1:], len(self.instructions)]
+        found = [self.instructions[start:end] for start, end in zip(starts, ends, strict=True)]
+        return [stage for stage in found if stage]
+
+    def stage_name(self, stage: int) -> str | None:
+        """What ``FROM … AS name`` calls a stage, in small letters as Docker compares it."""
+        words = self.stages[stage][0].arguments.lower().split()
+        return words[-1] if len(words) > 2 and words[-2] == "as" else None
 
 
 def variables(text: Text, instruction: Instruction) -> list[tuple[str, str, Place, Place]]:

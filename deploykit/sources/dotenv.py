@@ -10,6 +10,7 @@ from deploykit.sources.pattern import pattern
 from deploykit.sources.text import Text
 
 _KEY = pattern(r"(?P<export>export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_.\-]*)(?P<gap>[ \t]*)=")
+_EXPANDED = pattern(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*(?::?[-+?][^{}]*)?\})\Z")
 _COMMENT = pattern(r"[ \t\u00a0]+#")
 _BLANKS = " \t"
 
@@ -31,6 +32,11 @@ class Assignment:
     value_place: Place
     statement: Place
     """From the key (or ``export``) to the end of the value."""
+
+    @property
+    def expanded(self) -> bool:
+        """Whether the value is another variable's, which is known only where the file is loaded."""
+        return self.quote != "'" and bool(_EXPANDED.match(self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +150,16 @@ def _assignment(
 
 def _closing(content: str, at: int, quote: str) -> int:
     while at < len(content):
-        if content[at] == "\\" and quote == '"':
+        if content[at] == "\\" and (quote == '"' or _escapes(content, at, quote)):
             at += 2
             continue
         if content[at] == quote:
             return at
         at += 1
     return -1
+
+
+def _escapes(content: str, at: int, quote: str) -> bool:
+    """Whether the quote behind a backslash is a part of the value, as to Node's dotenv, which looks for another one."""
+    end = content.find("\n", at)
+    return content[at + 1 : at + 2] == quote and quote in content[at + 2 : end if end >= 0 else len(content)]

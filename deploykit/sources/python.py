@@ -42,7 +42,10 @@ class _Reader:
         self.bound: dict[str, ast.expr | None] = {}
         self.found: list[tuple[ast.Call, bool]] = []
         self.budget = code.MAX_VALUES
+        self.changed: set[str] = set()
         self.walk(tree, False)
+        # What is changed after it was bound cannot be read where it was bound.
+        self.bound.update(dict.fromkeys(self.changed))
 
     def walk(self, tree: ast.AST, looping: bool) -> None:
         waiting: list[tuple[ast.AST, bool]] = [(tree, looping)]
@@ -53,10 +56,14 @@ class _Reader:
                 name = node.targets[0].id
                 # Bound twice, or in a loop: nobody can tell which value holds.
                 self.bound[name] = None if name in self.bound or inside else node.value
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+                name = node.target.id
+                self.bound[name] = None if name in self.bound or inside else node.value
             elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
                 self.bound[node.target.id] = None
             elif isinstance(node, ast.Call) and _called(node) in code.RESOURCES:
                 self.found.append((node, inside))
+            self.changed.update(_changed(node))
             waiting.extend((child, inside) for child in ast.iter_child_nodes(node))
 
     def calls(self) -> list[Call]:
@@ -134,12 +141,41 @@ class _Reader:
             number = node.operand.value
             if isinstance(number, int | float) and not isinstance(number, bool):
                 return Scalar(-number, f"-{number}", True, None, place)
+        if isinstance(node, ast.BinOp):
+            return self.joined(node, place, depth)
+        if isinstance(node, ast.JoinedStr):
+            return self.formatted(node, place, depth)
         if isinstance(node, ast.Name):
             bound = self.bound.get(node.id)
             return self.value(bound, depth + 1) if bound is not None else code.unknown(place)
         if isinstance(node, ast.Call):
             return self.called(node, place, depth)
         return self.environment(node, place)
+
+    def joined(self, node: ast.BinOp, place: Place, depth: int) -> Node:
+        """``60 * 1000`` as a number, ``COMMON | {…}`` as a map."""
+        left, right = self.value(node.left, depth + 1), self.value(node.right, depth + 1)
+        if isinstance(node.op, ast.BitOr) and (isinstance(left, Mapping) or isinstance(right, Mapping)):
+            pairs = [*self.spread(left), *self.spread(right)]
+            return code.mapping(pairs, right.place if isinstance(right, Mapping) else place)
+        if isinstance(node.op, ast.Mult) and isinstance(left, Scalar) and isinstance(right, Scalar):
+            first, second = left.value, right.value
+            if type(first) is int and type(second) is int and max(abs(first), abs(second)) < 10**15:
+                return Scalar(first * second, str(first * second), True, None, place)
+        return code.unknown(place)
+
+    def formatted(self, node: ast.JoinedStr, place: Place, depth: int) -> Node:
+        """An f-string whose holes are constants, as its text."""
+        parts = []
+        for each in node.values:
+            if isinstance(each, ast.FormattedValue) and each.conversion == -1 and each.format_spec is None:
+                part = _as_text(self.value(each.value, depth + 1))
+            else:
+                part = self.value(each, depth + 1) if isinstance(each, ast.Constant) else code.unknown(place)
+            if not isinstance(part, Scalar) or not isinstance(part.value, str):
+                return code.unknown(place)
+            parts.append(part.value)
+        return code.text("".join(parts), place, "")
 
     def constant(self, node: ast.Constant, place: Place) -> Scalar:
         value = node.value
@@ -159,6 +195,12 @@ class _Reader:
         arguments = [self.value(each, depth + 1) for each in node.args]
         if name == "preserve":
             return Scalar(None, "", True, "!preserve", place)
+        if name == "str" and len(arguments) == 1 and not node.keywords:
+            return _as_text(arguments[0])
+        if name == "dict" and len(node.args) < 2:
+            pairs = [pair for argument in arguments for pair in self.spread(argument)]
+            keywords = self.keywords(node)
+            return code.mapping([*pairs, *((e.key, e.value) for e in keywords.entries)], place)
         if name in ("github", "image") and arguments and isinstance(arguments[0], Scalar) and arguments[0].tag is None:
             return code.source("repo" if name == "github" else "image", arguments[0], self.keywords(node), place)
         if name == "ref" and len(node.args) == 2 and isinstance(arguments[1], Scalar) and arguments[1].tag is None:
@@ -197,3 +239,24 @@ def _called(node: ast.Call) -> str | None:
     if isinstance(node.func, ast.Name):
         return node.func.id
     return node.func.attr if isinstance(node.func, ast.Attribute) else None
+
+
+def _as_text(value: Node) -> Node:
+    """A literal as ``str()`` writes it; it stands where the literal stands."""
+    if not isinstance(value, Scalar) or value.tag is not None or value.value is None:
+        return value if isinstance(value, Scalar) and value.tag else code.unknown(value.place)
+    text = str(value.value)
+    return value if isinstance(value.value, str) else Scalar(text, text, True, None, value.place)
+
+
+_CHANGING = frozenset(["update", "pop", "popitem", "setdefault", "clear", "append", "extend", "insert", "remove"])
+
+
+def _changed(node: ast.AST) -> list[str]:
+    """The names whose values a statement changes: ``X["A"] = …``, ``del X["A"]``, ``X.update(…)``."""
+    targets: list[ast.expr] = []
+    if isinstance(node, ast.Assign | ast.Delete):
+        targets = [each.value for each in node.targets if isinstance(each, ast.Subscript | ast.Attribute)]
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING:
+        targets = [node.func.value]
+    return [each.id for each in targets if isinstance(each, ast.Name)]

@@ -31,6 +31,15 @@ _WORK = pattern(
     re.IGNORECASE,
 )
 _BEAT = pattern(r"heartbeat|keepalive|keep_alive|metrics|cleanup|prune|reap", re.IGNORECASE)
+_AGAIN = pattern(r"\bsetTimeout\(\s*\w*(?:loop|poll|tick|work|next)\w*\s*,\s*([0-9][0-9_]*)\s*\)", re.IGNORECASE)
+_PAUSE = pattern(
+    r"(?:\bawait\s+(?:sleep|delay|wait|setTimeout)\(\s*|\bsetTimeout\(\s*(?:resolve|res|r|done)\s*,\s*)([0-9][0-9_]*)\s*\)"
+)
+_ENDLESS = pattern(r"\bwhile\s*\(|\bfor\s*\(\s*;\s*;")
+_PATIENCE = pattern(r"heartbeat|keepalive|retry|retries|backoff|shutdown|drain|reconnect", re.IGNORECASE)
+_BROWSER = pattern(
+    r"\.[jt]sx\Z|(?:^|/)(?:components|hooks|pages|views|client|frontend|public)/|(?:^|/)use[A-Z]\w*\.[jt]s\Z"
+)
 _LITERAL = pattern(r"\s*([0-9][0-9_]*(?:\s*\*\s*[0-9][0-9_]*)*)\s*\)")
 _SLEEP = pattern(r"\b(?:time|asyncio|anyio)\.sleep\(\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*\)")
 MAX_CHARACTERS = 2_000_000
@@ -81,7 +90,7 @@ _REQUIRED = (
     pattern(r"\bif\s*\(\s*!\s*process\.env\.([A-Z][A-Z0-9_]+)\s*\)\s*\{?\s*(?:throw\b|[^}]{0,200}?process\.exit\()"),
     pattern(r"\bos\.environ\[['\"]([A-Z][A-Z0-9_]+)['\"]\](?!\s*=[^=])"),
 )
-_SCHEMA = pattern(r"\b([A-Z][A-Z0-9_]{3,})\s*:\s*z\s*\.((?:[^,{}]|\{[^{}]*\})*)")
+_SCHEMA = pattern(r"\b([A-Z][A-Z0-9_]{3,})\s*:\s*z\s*\.")
 
 
 def required(texts: Mapping[str, str]) -> dict[str, str]:
@@ -98,15 +107,31 @@ def required(texts: Mapping[str, str]) -> dict[str, str]:
                 found.setdefault(match[1], path)
         if "process.env" in code or "env" in path:
             for match in _SCHEMA.finditer(code):
-                if not re.search(r"\b(?:optional|default|nullish|catch)\s*\(", match[2]):
+                if not re.search(r"\b(?:optional|default|nullish|catch)\s*\(", _expression(code, match.end())):
                     found.setdefault(match[1], path)
     return found
+
+
+def _expression(code: str, start: int) -> str:
+    """The rest of an expression, up to the comma or bracket that ends it."""
+    depth = 0
+    for at in range(start, min(len(code), start + 5_000)):
+        character = code[at]
+        if character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        if depth < 0 or (depth == 0 and character in ",;"):
+            return code[start:at]
+    return code[start : start + 5_000]
 
 
 def hard_coded_intervals(path: str, text: str) -> Iterator[Interval]:
     """Poll intervals of worker and daemon loops that are numbers in the source."""
     if not is_source(path) or not (_POLLER.search(path) or _POLLER.search(text[:MAX_CHARACTERS])):
         return
+    if _BROWSER.search(path):
+        return  # a page that asks the server again is no worker
     code = without_comments(path, text)
     source = Text(path, text)
     variable = _variable(path, code)
@@ -114,6 +139,8 @@ def hard_coded_intervals(path: str, text: str) -> Iterator[Interval]:
     for match in _NAMED.finditer(code):
         if _BEAT.search(match["name"]) or re.search(r"max|min|limit|timeout|default", match["name"], re.IGNORECASE):
             continue
+        if path.endswith(".py") and "BaseSettings" in code and match["name"].islower():
+            continue  # a settings class: this is the default of the variable with that name
         if not re.search(r"interval|delay|sleep|every|period|_ms\b|_seconds\b|Ms\b", match["name"], re.IGNORECASE):
             continue
         seen.add(match.start("number"))
@@ -123,12 +150,24 @@ def hard_coded_intervals(path: str, text: str) -> Iterator[Interval]:
     for start, end in _timers(code):
         if start not in seen:
             yield _interval(source, start, end, variable)
+    if not path.endswith(".py"):
+        for start, end in _pauses(code):
+            yield _interval(source, start, end, variable)
     if path.endswith(".py") and re.search(r"\bwhile\b", code):
         for match in _SLEEP.finditer(code):
             if float(match[1].replace("_", "")) >= 1 and not _BEAT.search(
                 code[max(match.start() - 200, 0) : match.start()]
             ):
                 yield _interval(source, match.start(1), match.end(1), variable)
+
+
+def _pauses(code: str) -> Iterable[tuple[int, int]]:
+    """The literal period of a loop that calls itself again, or sleeps in an endless loop."""
+    found = [*_AGAIN.finditer(code), *(_PAUSE.finditer(code) if _ENDLESS.search(code) else ())]
+    for match in found:
+        around = code[max(match.start() - 200, 0) : match.end()]
+        if int(match[1].replace("_", "")) >= 1_000 and not _PATIENCE.search(around):
+            yield match.span(1)
 
 
 def _timers(code: str) -> Iterable[tuple[int, int]]:

@@ -26,10 +26,12 @@ def parse(path: str, content: str) -> Mapping:
     if deep or _DEEP_KEY.search(content):
         raise YamlError(f"nested more than {MAX_DEPTH} levels deep", Place(path))
     body = content.removeprefix("\ufeff").replace("\r\n", "\n")
-    duplicate = False
+    duplicate, again = False, 1
     try:
         tomllib.loads(body)
     except tomllib.TOMLDecodeError as error:
+        at = _AT.search(str(error))
+        again = int(at[1]) if at and at[1] else 1
         duplicate = "overwrite a value" in str(error) or "twice" in str(error)
         if not duplicate:
             raise _explain(text, error) from None
@@ -41,7 +43,10 @@ def parse(path: str, content: str) -> Mapping:
     except (_Lost, IndexError, ValueError):
         raise YamlError("the file is no usable TOML", Place(path), "simplify it") from None
     if duplicate and not any(table.duplicates for table in reader.tables):
-        raise YamlError("a table is declared twice", Place(path), "merge the two tables")
+        line = text.line(again)
+        start = text.offset(again, 1) + len(line) - len(line.lstrip())
+        head = text.place(start, text.offset(again, 1) + len(line.rstrip()))
+        raise YamlError("a table is declared twice", head, "merge the two tables")
     return tree
 
 

@@ -20,8 +20,15 @@ _TOKEN = pattern(
     |(?P<mark>=>|\.\.\.|\?\.|.)""",
     re.VERBOSE | re.DOTALL,
 )
+_REGEX = pattern(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/[a-z]*")
+_BEFORE_AN_OPERAND = frozenset(
+    ["return", "typeof", "case", "in", "of", "do", "else", "void", "delete", "throw", "await"]
+)
 _ESCAPE = pattern(r"\\(u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _SIMPLE = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0", "\n": ""}
+_HOLE = pattern(r"(?<!\\)\$\{(?!\{)")
+_NAMED = pattern(r"(?<!\\)\$\{([A-Za-z_$][A-Za-z0-9_$]*)\}")
+_JOINING = frozenset(["as", "satisfies", "in", "instanceof"])
 _OPEN, _CLOSE = "([{", ")]}"
 _LOOPS = frozenset({"map", "flatMap", "forEach"})
 
@@ -53,10 +60,26 @@ def tokens(text: Text) -> list[Token]:
             raise YamlError("the comment is never closed", text.place(at, at + 2), "close it with */")
         match = _TOKEN.match(content, at)
         assert match
+        if match["mark"] == "/" and _operand_follows(found):
+            regex = _REGEX.match(content, at)
+            if regex:
+                found.append(Token("regex", regex.group(), at, regex.end()))
+                at = regex.end()
+                continue
         if match.lastgroup != "blank":
             found.append(Token(str(match.lastgroup), match.group(), at, match.end()))
         at = match.end()
     return found
+
+
+def _operand_follows(found: list[Token]) -> bool:
+    """Whether a value is expected behind these tokens: then a slash begins a regular expression, else it divides."""
+    if not found:
+        return True
+    last = found[-1]
+    if last.kind == "mark":
+        return last.text not in _CLOSE
+    return last.text in _BEFORE_AN_OPERAND
 
 
 def _template_end(content: str, at: int) -> int:
@@ -147,6 +170,25 @@ class _Reader:
                     at = self.partner.get(at, at) + 1
             if name.kind == "name" and at < len(self.tokens) and self.tokens[at].text == "=":
                 self.bound[name.text] = None if name.text in self.bound or token.text != "const" else at + 1
+        # What is changed after it was bound cannot be read where it was bound.
+        self.bound.update(dict.fromkeys(self.changed()))
+
+    def changed(self) -> set[str]:
+        """Names whose values are changed: ``x.a = …``, ``x["a"] = …``, ``delete x.a``, ``Object.assign(x, …)``."""
+        found: set[str] = set()
+        for index, token in enumerate(self.tokens[:-3]):
+            texts = [each.text for each in self.tokens[index + 1 : index + 4]]
+            if token.text == "Object" and texts == [".", "assign", "("] and index + 4 < len(self.tokens):
+                found.add(self.tokens[index + 4].text)
+            if token.kind != "name" or (index and self.tokens[index - 1].text == "."):
+                continue
+            behind = index + 3 if texts[0] == "." else self.partner.get(index + 1, -2) + 1 if texts[0] == "[" else -1
+            if not 0 <= behind < len(self.tokens) - 1:
+                continue
+            assigned = self.tokens[behind].text == "=" and self.tokens[behind + 1].text != "="
+            if assigned or (index and self.tokens[index - 1].text == "delete"):
+                found.add(token.text)
+        return found
 
     def place(self, first: int, last: int) -> Place:
         return self.text.place(self.tokens[first].start, self.tokens[last].end)
@@ -155,13 +197,26 @@ class _Reader:
         loops = self.loops()
         found = []
         for index, token in enumerate(self.tokens[:-1]):
-            if token.kind != "name" or token.text not in code.RESOURCES or self.tokens[index + 1].text != "(":
+            if token.kind != "name" or token.text not in code.RESOURCES:
                 continue
-            if index and self.tokens[index - 1].text in ("function", ".", "new"):
+            opening = self.opening(index)
+            if opening is None or (index and self.tokens[index - 1].text in ("function", "new")):
                 continue
+            behind = self.partner[opening] + 1
+            if behind < len(self.tokens) and self.tokens[behind].text == "{":
+                continue  # a method's head: it declares the name and calls nothing
             looping = any(start < index < end for start, end in loops)
-            found.append(self.call(index, looping))
+            found.append(self.call(index, opening, looping))
         return found
+
+    def opening(self, index: int) -> int | None:
+        """The bracket that makes the name at ``index`` a call; types between ``<`` and ``>`` may stand before it."""
+        at = index + 1
+        if self.tokens[at].text == "<":
+            while at < len(self.tokens) and self.tokens[at].text not in (">", "(", ";"):
+                at += 1
+            at += 1
+        return at if at < len(self.tokens) and self.tokens[at].text == "(" else None
 
     def loops(self) -> list[tuple[int, int]]:
         """Stretches of tokens that run several times, or not as often as they are written."""
@@ -176,8 +231,8 @@ class _Reader:
                 found.append((index, self.partner.get(body, body)))
         return found
 
-    def call(self, index: int, looping: bool) -> Call:
-        arguments = self.arguments(index + 1)
+    def call(self, index: int, opening: int, looping: bool) -> Call:
+        arguments = self.arguments(opening)
         label = arguments[0] if arguments else None
         named = label.text if isinstance(label, Scalar) and label.tag is None and isinstance(label.value, str) else None
         options: Mapping | None = code.mapping([], self.place(index, index))
@@ -239,20 +294,32 @@ class _Reader:
                 return Sequence(tuple(self.arguments(at, depth)), True, place)
             if token.text == "(":
                 return self.value(at + 1, end - 1, depth + 1)[0]
-        if token.kind == "name" and self.tokens[at + 1].text == "(" and self.partner.get(at + 1) == end - 1:
+        if token.kind == "name" and self.tokens[at + 1].text == "." and self.partner.get(at + 3) == end - 1:
+            at += 2  # `railway.github("owner/app")`: the name behind the name space
+        if self.tokens[at].kind == "name" and self.partner.get(at + 1) == end - 1 and self.tokens[at + 1].text == "(":
             return self.called(at, place, depth)
+        if [each.text for each in self.tokens[end - 4 : end]] == [".", "toString", "(", ")"] and end - at > 4:
+            return _as_text(self.simple(at, end - 4, depth + 1))
+        if all(each.kind == "number" or each.text == "*" for each in self.tokens[at:end]):
+            return self.product(at, end, place, depth)
         return self.member(at, end, place)
+
+    def product(self, at: int, end: int, place: Place, depth: int) -> Node:
+        """``60 * 60 * 1000`` as the number that it is."""
+        factors = [self.literal(self.tokens[each], place, depth) for each in range(at, end, 2)]
+        result = 1
+        for each in factors:
+            if not isinstance(each, Scalar) or type(each.value) is not int or abs(result) > 10**20:
+                return code.unknown(place)
+            result *= each.value
+        return Scalar(result, str(result), True, None, place)
 
     def literal(self, token: Token, place: Place, depth: int) -> Node:
         if token.kind == "string":
             return code.text(unescaped(token.text[1:-1]), place, token.text[0])
         if token.kind == "template":
-            inner = token.text[1:-1]
-            return (
-                code.unknown(place, "`")
-                if "${" in inner.replace("\\${", "")
-                else code.text(unescaped(inner), place, "`")
-            )
+            inner = self.filled(token.text[1:-1], place, depth)
+            return code.unknown(place, "`") if inner is None else code.text(unescaped(inner), place, "`")
         if token.kind == "number":
             digits = token.text.replace("_", "").rstrip("n")
             if len(digits) > 300:
@@ -270,6 +337,16 @@ class _Reader:
             return self.value(bound, self.statement_end(bound), depth + 1)[0]
         return code.unknown(place)
 
+    def filled(self, inner: str, place: Place, depth: int) -> str | None:
+        """A template's text with the constants it names; None when it holds anything else."""
+        for name in set(_NAMED.findall(inner)):
+            token = Token("name", name, 0, 0)
+            value = _as_text(self.literal(token, place, depth + 1)) if depth < MAX_DEPTH else None
+            if not isinstance(value, Scalar) or value.tag is not None or not isinstance(value.value, str):
+                return None
+            inner = inner.replace("${" + name + "}", value.value.replace("\\", "\\\\"))
+        return None if _HOLE.search(inner) else inner
+
     def statement_end(self, at: int) -> int:
         """Where a statement that begins at ``at`` ends: at a semicolon, or where the next line begins a new one."""
         start = at
@@ -285,8 +362,16 @@ class _Reader:
                 return at
             if at > start and token.kind == "mark" and token.text in _CLOSE:
                 return at
+            if at > start and token.kind == "name" and self.begins_anew(at):
+                return at
             at = self.partner.get(at, at) + 1
         return len(self.tokens)
+
+    def begins_anew(self, at: int) -> bool:
+        """Whether the name at ``at`` begins a statement because the line before it ends with a value."""
+        before, token = self.tokens[at - 1], self.tokens[at]
+        ended = before.kind in ("string", "number", "template", "name") or before.text in _CLOSE
+        return ended and token.text not in _JOINING and "\n" in self.text.text[before.end : token.start]
 
     def object(self, opening: int, depth: int) -> Mapping:
         close = self.partner[opening]
@@ -320,6 +405,9 @@ class _Reader:
 
     def called(self, at: int, place: Place, depth: int) -> Node:
         name = self.tokens[at].text
+        if name == "String" and self.tokens[at + 2 : at + 3]:
+            arguments = self.arguments(at + 1, depth)
+            return _as_text(arguments[0]) if len(arguments) == 1 else code.unknown(place)
         if name == "preserve":
             return Scalar(None, "", True, "!preserve", place)
         arguments = self.arguments(at + 1, depth)
@@ -350,7 +438,18 @@ class _Reader:
         bound = self.bound.get(self.tokens[at].text)
         if bound is None or bound + 2 >= len(self.tokens):
             return None
+        if self.tokens[bound + 1].text == "." and bound + 4 < len(self.tokens):
+            bound += 2
         if self.tokens[bound].text in code.RESOURCES and self.tokens[bound + 1].text == "(":
             label = self.tokens[bound + 2]
             return unescaped(label.text[1:-1]) if label.kind == "string" else None
         return None
+
+
+def _as_text(value: Node) -> Node:
+    """A literal as ``String()`` writes it; it stands where the literal stands."""
+    if not isinstance(value, Scalar) or value.tag is not None or value.value is None:
+        return value if isinstance(value, Scalar) and value.tag else code.unknown(value.place)
+    if isinstance(value.value, str):
+        return value
+    return Scalar(value.text, value.text, value.plain, None, value.place, value.style)

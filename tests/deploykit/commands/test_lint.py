@@ -312,3 +312,27 @@ def test_a_fix_leaves_an_anchor_where_it_is(tmp_path: Path) -> None:
     write(tmp_path, {PATH: text})
     deploykit("lint", tmp_path, "--fix")
     assert "SCHEDULE_POLL_INTERVAL_MS: &hour 3600000\n" in (tmp_path / PATH).read_text("utf-8")
+
+
+def test_a_fix_goes_through_a_link_and_leaves_it(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "web.env").write_text("SCHEDULE_DAEMON_ENABLED=no\n")
+    (tmp_path / "web.env").symlink_to("shared/web.env")
+    deploykit("lint", tmp_path, "--fix")
+    assert (tmp_path / "web.env").is_symlink()
+    assert (tmp_path / "shared" / "web.env").read_text() == "SCHEDULE_DAEMON_ENABLED=false\n"
+
+
+def test_a_file_that_is_none_of_ours_is_left_alone_even_by_name(tmp_path: Path) -> None:
+    write(tmp_path, {"README.md": "# hello\n", "tsconfig.json": '{"a": 1}\n', "main.py": "print(1)\n"})
+    for name in ("README.md", "tsconfig.json", "main.py"):
+        result = deploykit("lint", tmp_path / name)
+        assert (status(result), "DK0" in result.output) == (0, False)
+
+
+def test_infrastructure_as_code_can_be_linted_from_its_own_folder(tmp_path: Path) -> None:
+    text = 'service("web", { env: { SCHEDULE_POLL_INTERVAL_MS: "3600" } });\n'
+    write(tmp_path, {".railway/railway.ts": text})
+    for path in (tmp_path / ".railway", tmp_path / ".railway" / "railway.ts"):
+        result = deploykit("--project-dir", tmp_path / ".railway", "lint", path, "--format", "concise")
+        assert "railway.ts:1:52: DK201" in result.output

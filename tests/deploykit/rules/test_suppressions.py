@@ -8,7 +8,7 @@ import pytest
 
 from deploykit.commands.lint import Linted, Options, lint
 from deploykit.rules._rule import PROFILE
-from tests.deploykit.rules.linting import TODAY, lint_texts
+from tests.deploykit.rules.linting import TODAY, findings_in, lint_texts
 
 PATH = "profiles/example.yaml"
 SECONDS = "SCHEDULE_POLL_INTERVAL_MS: 3600"
@@ -81,3 +81,13 @@ def test_a_suppression_in_a_dotenv_file_counts_for_the_next_line(tmp_path: Path)
 def test_words_in_a_text_are_no_suppression(tmp_path: Path) -> None:
     texts = profile('SCHEDULE_POLL_INTERVAL_MS: 3600000\n      NOTE: "see#deploykit: ignore[DK999]"')
     assert "DK007" not in codes(lint_texts(tmp_path, texts))
+
+
+def test_a_suppression_in_the_first_line_counts_for_the_whole_file(tmp_path: Path) -> None:
+    text = '# deploykit: ignore[DK701] moves next week\n[deploy]\nstartCommand = "node index.js"\n'
+    assert findings_in(tmp_path, {"railway.toml": text}) == []
+
+
+def test_a_suppression_in_the_second_line_does_not_speak_of_the_whole_file(tmp_path: Path) -> None:
+    text = '[deploy]\nstartCommand = "node index.js" # deploykit: ignore[DK701] moves next week\n'
+    assert [finding.code for finding in findings_in(tmp_path, {"railway.toml": text})] == ["DK701", "DK007"]
