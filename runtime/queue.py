@@ -69,7 +69,7 @@ class Queue:
         return Glance(bool(row["ready"]), None if due is None else max(0.0, float(due) / 1000))
 
     def promote(self) -> int:
-        """Make future jobs ready whose time has come, 500 of each priority at most; how many."""
+        """Make future jobs ready whose time has come, 500 of each of the 100 most urgent priorities; how many."""
         return sum(self._promote(row["priority"]) for row in self._db.fetch("jobs.due_priorities"))
 
     def _promote(self, priority: int) -> int:

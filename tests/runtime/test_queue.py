@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -20,6 +21,13 @@ def _row(db: Database, job_id: str) -> JobRow:
 
 def _claim(db: Database, worker: str = "me", most: int = 10) -> list[Claim]:
     return Queue(db).turn_over([], ["mail"], most, worker)
+
+
+def test_jobs_of_many_priorities_become_ready_in_several_goes(db: Database) -> None:
+    """Each priority takes a transaction: 20,000 of them in one go took longer than a loop may hang."""
+    jobs.enqueue_many(db, [NewJob("mail", delay_seconds=0.001, priority=-number) for number in range(120)])
+    time.sleep(0.01)
+    assert [Queue(db).promote() for _ in range(3)] == [100, 20, 0]
 
 
 def test_a_job_is_claimed_once(db: Database, rival: Database) -> None:

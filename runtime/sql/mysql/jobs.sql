@@ -8,10 +8,12 @@ SELECT EXISTS (SELECT 1 FROM JobRun WHERE status = 'QUEUED' AND runAt <= UTC_TIM
               WHERE status = 'SCHEDULED' GROUP BY status, priority) AS future) AS nextDueMs;
 
 -- :name due_priorities
+-- The most urgent ones: an application may give each job a priority of its own, and each takes a transaction.
 SELECT priority
 FROM (SELECT priority, MIN(runAt) AS firstRunAt FROM JobRun FORCE INDEX (JobRun_status_priority_runAt_id_idx)
       WHERE status = 'SCHEDULED' GROUP BY status, priority) AS future
-WHERE firstRunAt <= UTC_TIMESTAMP(3);
+WHERE firstRunAt <= UTC_TIMESTAMP(3)
+ORDER BY priority LIMIT 100;
 
 -- :name promotable
 -- Future jobs wait under their own status: among the ready ones, 50,000 of them made an empty poll 1000 times slower.

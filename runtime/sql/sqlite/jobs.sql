@@ -5,7 +5,7 @@ SELECT EXISTS (SELECT 1 FROM JobRun WHERE status = 'QUEUED' AND runAt <= {now}) 
         WHERE status = 'SCHEDULED') AS nextDueMs;
 
 -- :name due_priorities
-SELECT DISTINCT priority FROM JobRun WHERE status = 'SCHEDULED' AND runAt <= {now};
+SELECT DISTINCT priority FROM JobRun WHERE status = 'SCHEDULED' AND runAt <= {now} ORDER BY priority LIMIT 100;
 
 -- :name promotable
 SELECT id FROM JobRun WHERE status = 'SCHEDULED' AND priority = :priority AND runAt <= {now} ORDER BY runAt LIMIT 500;
