@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from runtime import lease
@@ -59,7 +59,7 @@ class StaleLeadership(Exception):
 
 
 class HeldSchedule(Exception):
-    """Somebody else's open transaction has locked the schedule's row: nothing was written."""
+    """Somebody else's open transaction has locked a schedule's row: nothing was written there."""
 
 
 # --- due times, pure ------------------------------------------------------------------------------------------------
@@ -196,19 +196,28 @@ def sync(db: Database, definitions: Iterable[ScheduleDefinition]) -> int:
 
     New ones start as declared (disabled unless they say otherwise); whether a known one is enabled is the operator's
     choice. A schedule that code no longer declares is switched off. Raises `DeclarationError` before it writes
-    anything.
+    anything, and `HeldSchedule` after everything else is written when somebody else has rows locked.
     """
     wanted = {definition.name: definition for definition in definitions}
     check(wanted.values())
     known = {row["name"]: row for row in db.fetch("schedules.read")}
+    changes: list[tuple[str, Callable[[], None]]] = []
     for name, definition in wanted.items():
         if name not in known:
             _add(db, definition)
         elif _differs(known[name], definition):
-            _redefine(db, known[name], definition)
+            changes.append((name, partial(_redefine, db, known[name], definition)))
     for name, row in known.items():
         if row["source"] == "CODE" and row["enabled"] and name not in wanted:
-            db.execute("schedules.retire", name=name)
+            changes.append((name, partial(_retire, db, row)))
+    held = []
+    for name, change in changes:
+        try:
+            db.transact(change)
+        except HeldSchedule:
+            held.append(name)
+    if held:
+        raise HeldSchedule(", ".join(held))
     return len(wanted)
 
 
@@ -264,10 +273,16 @@ def _add(db: Database, definition: ScheduleDefinition) -> None:
 
 
 def _redefine(db: Database, row: Row, definition: ScheduleDefinition) -> None:
+    _refuse_held(db, row["id"])
     wanted = _columns(definition)
     db.execute("schedules.redefine", **wanted)
     if any(row[_COLUMN_OF[name]] != wanted[name] for name in ("cron", "interval_seconds", "timezone")):
         db.execute("schedules.forget_next", name=definition.name)  # counted anew by the new rule
+
+
+def _retire(db: Database, row: Row) -> None:
+    _refuse_held(db, row["id"])
+    db.execute("schedules.retire", name=row["name"])
 
 
 def enable(db: Database, name: str) -> None:
@@ -360,12 +375,12 @@ def attend(
 
 
 def _plan(db: Database, schedule: Schedule, first: datetime) -> None:
-    _refuse_held(db, schedule)
+    _refuse_held(db, schedule.id)
     db.execute("schedules.plan", id=schedule.id, next=stamp(first))
 
 
-def _refuse_held(db: Database, schedule: Schedule) -> None:
-    if not db.fetch("schedules.free", id=schedule.id) and db.fetch("schedules.there", id=schedule.id):
+def _refuse_held(db: Database, schedule_id: str) -> None:
+    if not db.fetch("schedules.free", id=schedule_id) and db.fetch("schedules.there", id=schedule_id):
         raise HeldSchedule
 
 
@@ -387,7 +402,7 @@ def _fire(db: Database, leadership: Leadership, schedule: Schedule, decision: De
     """
     if not lease.holds(db, leadership):
         raise StaleLeadership
-    _refuse_held(db, schedule)  # at once: as long as we wait, nobody can renew the lease
+    _refuse_held(db, schedule.id)  # at once: as long as we wait, nobody can renew the lease
     assert schedule.next_run_at is not None
     latest = max((*decision.run, *decision.missed))
     advanced = db.execute(

@@ -10,6 +10,11 @@ from runtime.db.database import Database
 from runtime.db.errors import Unreachable
 
 
+LENT_IDLE_SECONDS = 3600
+"""How long a job may say nothing in the middle of its transaction. The server's own limit is eight hours, for which a
+process that vanished would keep the job's row."""
+
+
 class Exhausted(Unreachable):
     """Every connection that this process may open is in use."""
 
@@ -62,7 +67,9 @@ class Pool:
         try:
             with self._lock:
                 db = self._idle.pop() if self._idle else None
-            db = db or self._dial()
+            if db is None:
+                db = self._dial()
+                db.limit_idle(LENT_IDLE_SECONDS)
             try:
                 yield db
             except BaseException as error:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
@@ -267,6 +268,25 @@ def test_held_rows_of_jobs_that_say_how_far_they_are_keep_no_other_job_waiting(d
         assert time.monotonic() - began < 4
         go_on.set()
         somebody.rollback()
+
+
+@on_servers
+def test_a_schedule_that_somebody_holds_keeps_no_new_leader_from_the_others(db: Database, url: str) -> None:
+    """Its definition in code has changed: it is written down when the row is free."""
+    old = [ScheduleDefinition(name, "work", every_seconds=1, enabled=True) for name in ("a", "b")]
+    schedules.sync(db, old)
+    new = Registry()
+    new.add_schedule(replace(old[0], every_seconds=7))
+    new.add_schedule(old[1])
+    daemon = ScheduleDaemon(settings(url, SCHEDULE_POLL_INTERVAL_MS="500"), new, Stop())
+    with connect(url) as somebody:
+        somebody.begin()
+        somebody.rows("SELECT id FROM JobSchedule WHERE name = 'a' FOR UPDATE", {})
+        with running(daemon):
+            eventually(lambda: jobs.summary(db).queued > 0)
+            assert [each.interval_seconds for each in schedules.read(db)] == [1, 1]
+            somebody.rollback()
+            eventually(lambda: [each.interval_seconds for each in schedules.read(db)] == [7, 1])
 
 
 @on_servers
