@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from runtime.db.database import Database
 from runtime.db.errors import Unreachable
 
-
 LENT_IDLE_SECONDS = 3600
 """How long a job may say nothing in the middle of its transaction. The server's own limit is eight hours, for which a
 process that vanished would keep the job's row."""

@@ -28,6 +28,7 @@ HEAVY = {
     "email",
     "ctypes",
     "unittest",
+    "encodings.idna",
 }
 LOOK = """
 import json, sys
