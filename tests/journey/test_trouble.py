@@ -108,6 +108,25 @@ def test_an_interrupted_apply_ends_with_130_or_7_and_the_same_command_resumes(
 
 
 @pytest.mark.parametrize(
+    ("answer", "status", "words"),
+    [
+        pytest.param(b"no\n", 1, "nothing was changed", id="no"),
+        pytest.param(b"\n", 1, "nothing was changed", id="nothing"),
+        pytest.param(b"\x03", 130, "interrupted", id="Ctrl-C"),
+        pytest.param(b"\x04", 130, "interrupted", id="Ctrl-D"),
+    ],
+)
+def test_a_no_is_a_command_that_did_nothing_and_ctrl_c_an_interrupt(
+    railway: Running, answer: bytes, status: int, words: str
+) -> None:
+    said = railway.at_a_terminal("apply", "pre-launch", answer=answer)
+    assert said.status == status, said.out
+    assert words in said.out
+    assert "Traceback" not in said.out
+    assert not (railway.folder / ".deploykit" / "history").exists()
+
+
+@pytest.mark.parametrize(
     "args", [["lint", "--nope"], ["explain", "DK999"], ["frobnicate"], ["plan", "--format", "yaml", "pre-launch"]]
 )
 def test_wrong_usage_is_64(cli: Cli, args: list[str]) -> None:
