@@ -183,7 +183,11 @@ def _close(now: Observation, target: Target) -> Iterator[Decision]:
     """No service but the target may be configured to schedule."""
     wanted = {one.name: one for one in target.services}
     daemon = target.daemon.name if target.daemon else None
-    closing = tuple(seen.name for seen in now.services if seen.daemon and seen.managed and seen.name != daemon)
+    closing = tuple(
+        seen.name
+        for seen in now.services
+        if seen.managed and seen.name != daemon and (seen.daemon or (_in_secret(seen) and not seen.matches))
+    )
     if closing:
         others = tuple(
             name
@@ -199,11 +203,22 @@ def _gone(now: Observation, target: Target) -> Iterator[Decision]:
     for seen in now.services:
         if seen.name == daemon or not seen.managed or not seen.scheduling:
             continue
+        if _in_secret(seen):
+            yield Blocked(
+                f"a daemon's heart beats in {seen.name}, which is configured to start none",
+                "deploykit ghosts names it; deploykit ghosts --kill ends it",
+                seen.name,
+            )
         if not any(not one.daemon for one in seen.deployments):
             yield Deploy(seen.name, "its running copy still schedules; a new copy takes the closed configuration")
         yield Wait("its old daemon is still there: waiting until it is gone, not until the new one is up", seen.name)
     for name in sorted(now.beating - {daemon}):
         yield Wait("a daemon's heart still beats there although Railway shows no process", name)
+
+
+def _in_secret(seen: Seen) -> bool:
+    """Whether processes of today's configuration schedule although it says that none does: another copy would, too."""
+    return not seen.daemon and any(one.current for one in seen.scheduling)
 
 
 def _open(now: Observation, target: Target) -> Iterator[Decision]:

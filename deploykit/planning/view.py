@@ -73,18 +73,29 @@ def observation(
     changed = {volumes.get(name, name) for name in changed}
     databases = {one.name for one in target(profile).services if one.is_database}
     names = live.volume_names
+    hearts = [beat for beat in beats or () if _is_daemons_heart(beat)]
+    beating = {beat.deployment for beat in hearts if beat.deployment is not None}
     seen = tuple(
         replace(
-            _seen(profile, _unmasked(profile, one, changes), one.name not in changed, databases, one.name in stalled),
+            _seen(
+                profile,
+                _unmasked(profile, one, changes),
+                one.name not in changed,
+                databases,
+                one.name in stalled,
+                beating,
+            ),
             exclusive=_keeps_volume(profile, one, names),
             loose=frozenset(change.kind for change in changes if change.own and change.service == one.name),
         )
         for one in live.services
     )
-    return Observation(seen, _beating(live, beats), dict(failed or {}), beats is None)
+    return Observation(seen, _beating(live, hearts), dict(failed or {}), beats is None)
 
 
-def _seen(profile: Profile, live: LiveService, matches: bool, databases: set[str], stalled: bool) -> Seen:
+def _seen(
+    profile: Profile, live: LiveService, matches: bool, databases: set[str], stalled: bool, beating: set[str]
+) -> Seen:
     service = profile.services.get(live.name)
     is_database = live.name in databases
     return Seen(
@@ -95,7 +106,12 @@ def _seen(profile: Profile, live: LiveService, matches: bool, databases: set[str
         matches=matches or is_database,
         sealed=service is not None and service.is_app and _is_sealed(live, DAEMON_FLAG),
         deployments=tuple(
-            replace(deployed, current=False) if stalled and lags(live, one) else deployed
+            replace(
+                deployed,
+                # A heart that beats outweighs every flag: a start command or a file may set what no variable says.
+                daemon=deployed.daemon or one.id in beating,
+                current=deployed.current and not (stalled and lags(live, one)),
+            )
             for one in live.deployments
             if (deployed := _deployed(profile, live, one, is_database)) is not None
         ),
@@ -242,16 +258,17 @@ def _phase(live: LiveService, deployment: LiveDeployment) -> Phase | None:
     return Phase.STARTED
 
 
-def _beating(live: Snapshot, beats: Iterable[Beat] | None) -> frozenset[str]:
+def _is_daemons_heart(beat: Beat) -> bool:
+    """Whether a row is a schedule daemon's that was alive a moment ago."""
+    fresh = beat.seconds_ago is not None and beat.seconds_ago < FRESH_SECONDS
+    return beat.kind == KIND_OF_DAEMON and beat.status in ("RUNNING", "STANDBY", "DRAINING") and fresh
+
+
+def _beating(live: Snapshot, hearts: Iterable[Beat]) -> frozenset[str]:
     """Services whose daemon beats from a deployment that Railway does not list as running."""
     running = {one.id for service in live.services for one in service.deployments if one.possibly is not Possibly.GONE}
     return frozenset(
         beat.service or "an unknown service"
-        for beat in beats or ()
-        if beat.kind == KIND_OF_DAEMON
-        and beat.status in ("RUNNING", "STANDBY", "DRAINING")
-        and beat.deployment is not None
-        and beat.deployment not in running
-        and beat.seconds_ago is not None
-        and beat.seconds_ago < FRESH_SECONDS
+        for beat in hearts
+        if beat.deployment is not None and beat.deployment not in running
     )

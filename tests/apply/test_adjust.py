@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import runtime.db
 from deploykit.commands.apply import apply
 from deploykit.errors import AuthenticationError, DeploykitError, StalePlanError
 from deploykit.profile.schema import Profile, Service
 from deploykit.railway.client import Railway
-from tests.apply.stage import Stage, bundled, staged
+from runtime import heartbeats
+from runtime.identity import Identity
+from runtime.migrations import migrate
+from tests.apply.stage import START, Stage, bundled, staged
 
 
 @pytest.fixture(scope="module")
@@ -209,3 +214,29 @@ def test_a_sealed_flag_stops_before_anything_is_touched_and_no_loop_follows(tmp_
         fresh.sandbox.graphql(COMMIT, {"e": fresh.sandbox.environment_id, "p": patch})
         fresh.apply(bundled("100-users"))
         assert fresh.plan(bundled("100-users")).plan.empty
+
+
+def test_a_daemon_that_only_its_heart_betrays_stops_the_apply_before_a_second_one_starts(tmp_path: Path) -> None:
+    wanted = bundled("pre-launch")
+    stranger = Service(name="by-hand", role="other", source=wanted.services["web-server"].source, start=START["web"])
+    with staged(tmp_path / "railway") as fresh:
+        fresh.apply(wanted.model_copy(update={"services": {"by-hand": stranger}}))
+        by_hand = fresh.plan(wanted).live.service("by-hand")
+        assert by_hand is not None
+        url = f"sqlite:///{tmp_path / 'jobs.db'}"
+        with runtime.db.connect(url, create=True) as database:
+            migrate(database)
+            heart = replace(IDENTITY, service="by-hand", deployment=by_hand.deployments[0].id)
+            heartbeats.register(database, heart)
+        planned = fresh.plan(wanted)
+        assert planned.plan.blocked is None  # a plan reads no heartbeats: nothing else tells
+        fresh.sandbox.reset_requests()
+        with pytest.raises(DeploykitError, match="by-hand schedules"):
+            fresh.apply(wanted, planned=planned, database_url=url)
+        assert not fresh.mutations()
+
+
+IDENTITY = Identity(
+    id="heart", kind="schedule_daemon", service=None, deployment=None, replica=None, hostname="there", pid=1,
+    profile=None, poll_interval_ms=60_000, heartbeat_interval_ms=10_000,
+)  # fmt: skip

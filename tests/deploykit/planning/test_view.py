@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from deploykit.planning.decide import Blocked, Configure, Stop, decide
 from deploykit.planning.diff import diff
 from deploykit.planning.observation import Observation, Phase
 from deploykit.planning.snapshot import Instance, LiveDeployment, LiveService, Snapshot
@@ -238,6 +239,38 @@ def test_a_heart_that_beats_in_a_deployment_railway_does_not_show_is_seen() -> N
 def test_what_says_nothing_about_a_hidden_daemon_is_not_one(beat: Beat) -> None:
     wanted = two_services()
     assert not look(wanted, live(wanted), beat).beating
+
+
+def test_a_heart_outweighs_what_the_flags_of_its_deployment_say() -> None:
+    wanted = two_services()
+    stranger = running(LiveService("x", "by-hand", {"deploy": {"startCommand": "FLAG=true run something"}}))
+    snapshot = with_service(live(wanted), stranger)
+    (deployment,) = service(snapshot, "by-hand").deployments
+    assert not look(wanted, snapshot).service("by-hand").scheduling
+
+    now = look(wanted, snapshot, Beat(service="by-hand", deployment=deployment.id))
+    assert now.service("by-hand").scheduling
+    assert not now.beating  # Railway shows where it is
+    assert isinstance(decide(now, target(wanted)), Blocked)
+    assert isinstance(decide(now, target(wanted, ["by-hand"])), Stop)
+
+
+def test_a_heart_in_a_service_that_is_configured_to_start_no_daemon_is_closed_or_told() -> None:
+    wanted = two_services()
+    snapshot = live(wanted)
+    beat = Beat(service="web", deployment=service(snapshot, "web").deployments[0].id)
+    told = decide(look(wanted, snapshot, beat), target(wanted))
+    assert isinstance(told, Blocked)
+    assert "ghosts" in told.cure
+
+    web = service(snapshot, "web")
+    by_hand = {**web.config, "deploy": {**web.config["deploy"], "startCommand": "FLAG=true run"}}
+    (deployment,) = web.deployments
+    running_by_hand = replace(deployment, settings={**(deployment.settings or {}), "startCommand": "FLAG=true run"})
+    edited = with_service(snapshot, replace(web, config=by_hand, deployments=(running_by_hand,)))
+    closing = decide(look(wanted, edited, beat), target(wanted))
+    assert isinstance(closing, Configure)
+    assert closing.services == ("web",)
 
 
 def test_heartbeats_that_were_not_read_are_said_to_be_unread() -> None:
