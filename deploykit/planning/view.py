@@ -162,7 +162,16 @@ def _flag(live: LiveService, name: str, absent: bool) -> bool:
     variable = live.variables.get(name)
     if variable is None:
         return absent
-    return variable.value is None or variable.value.strip().lower() not in ("false", "")
+    return variable.value is None or may_be_on(variable.value, absent)
+
+
+def may_be_on(value: str, absent: bool = False) -> bool:
+    """Whether some application takes this value of a flag for true; an empty one is ``absent``, as good as unset.
+
+    Railway renders a reference that leads nowhere as empty.
+    """
+    word = value.strip().lower()
+    return word != "false" if word else absent
 
 
 def _may_schedule(profile: Profile, live: LiveService, command: str | None) -> bool:
@@ -193,12 +202,11 @@ def _deployed(profile: Profile, live: LiveService, deployment: LiveDeployment, i
         daemon = configured_daemon(profile, live) or live.name in {one.name for one in profile.daemons}
         return Deployed(deployment.id, phase, daemon=daemon, worker=configured_worker(profile, live))
     command = (deployment.settings or {}).get("startCommand") or live.start_command
-    flag = variables.get(DAEMON_FLAG)
     workers = {service.start for service in profile.services.values() if service.role == "worker"}
     return Deployed(
         deployment.id,
         phase,
-        daemon=flag.strip().lower() not in ("false", "") if flag is not None else _may_schedule(profile, live, command),
+        daemon=may_be_on(variables.get(DAEMON_FLAG, ""), _may_schedule(profile, live, command)),
         worker=command in workers or variables.get(WORKER_FLAG, "false").strip().lower() == "true",
         current=current(live, deployment),
     )

@@ -7,7 +7,7 @@ import pytest
 from deploykit.planning.decide import Blocked, Configure, Stop, decide
 from deploykit.planning.diff import diff
 from deploykit.planning.observation import Observation, Phase
-from deploykit.planning.snapshot import Instance, LiveDeployment, LiveService, Snapshot
+from deploykit.planning.snapshot import Instance, LiveDeployment, LiveService, LiveVariable, Snapshot
 from deploykit.planning.view import observation, target
 from deploykit.profile.schema import Profile
 from tests.deploykit.planning.world import changed, live, profile, running, service, two_services, with_service
@@ -58,7 +58,7 @@ def test_what_is_as_it_should_be_matches() -> None:
 
 @pytest.mark.parametrize(
     ("flag", "daemon"),
-    [("true", True), ("1", True), ("yes", True), ("TRUE", True), ("false", False), ("False", False), ("", False)],
+    [("true", True), ("1", True), ("yes", True), ("TRUE", True), ("false", False), ("False", False), ("", True)],
 )
 def test_every_value_but_false_may_start_a_daemon(flag: str, daemon: bool) -> None:
     wanted = two_services()
@@ -71,6 +71,19 @@ def test_a_flag_that_nobody_set_may_start_a_daemon_where_our_application_runs() 
     snapshot = changed(live(wanted), "web", SCHEDULE_DAEMON_ENABLED=None)
     assert look(wanted, snapshot).service("web").daemon
     assert not look(wanted, with_service(live(wanted), LiveService("r", "redis"))).service("redis").daemon
+
+
+def test_an_empty_flag_means_what_an_unset_one_does() -> None:
+    wanted = two_services()
+    snapshot = live(wanted)
+    (deployment,) = service(snapshot, "web").deployments
+    empty = replace(deployment, variables={**(deployment.variables or {}), "SCHEDULE_DAEMON_ENABLED": " "})
+    dead_reference = with_service(snapshot, replace(service(snapshot, "web"), deployments=(empty,)))
+    assert look(wanted, dead_reference).service("web").scheduling
+    redis = LiveService(
+        "r", "redis", variables={"SCHEDULE_DAEMON_ENABLED": LiveVariable("SCHEDULE_DAEMON_ENABLED", "")}
+    )
+    assert not look(wanted, with_service(snapshot, redis)).service("redis").daemon
 
 
 def test_a_flag_that_we_may_not_read_may_be_on() -> None:
