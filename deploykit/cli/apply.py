@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from deploykit.cli.context import Context, verb
-from deploykit.commands import lock, profiles
+from deploykit.commands import database_url as urls, lock, profiles
 from deploykit.commands.applied import Attempt, Place
 from deploykit.commands.apply import ApplyResult, apply
 from deploykit.commands.plan import Planned, as_json, check_budget, mark_used, plan, read_saved, secret_values
@@ -49,6 +49,7 @@ def command(
     patience: float,
 ) -> None:
     """Carry out the saved plan exactly as reviewed; with PROFILE, plan and apply in one go. Waits for health."""
+    database_url = urls.checked(database_url)
     named = remove  # what the operator typed; a saved plan brings its own list of what goes
     plan_path = _plan_path(context, what)
     saved: dict[str, Any] | None = read_saved(plan_path) if plan_path else None

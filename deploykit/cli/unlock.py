@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from deploykit.cli.context import Context, verb
-from deploykit.commands import lock
+from deploykit.commands import database_url as urls, lock
 from deploykit.errors import UsageError
 
 
@@ -15,6 +15,7 @@ from deploykit.errors import UsageError
 @click.option("--force", is_flag=True, help="Release it although its holder is alive; that apply then stops.")
 def command(context: Context, database_url: str | None, yes: bool, force: bool) -> None:
     """Show who holds the apply lock, since when and until when, and release it."""
+    database_url = urls.checked(database_url)
     if not database_url:
         raise UsageError("no database to look into", hint="set DEPLOYKIT_DATABASE_URL or pass --database-url")
     state = lock.look(database_url)

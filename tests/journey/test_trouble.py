@@ -52,6 +52,20 @@ def test_a_dead_database_is_inconclusive_and_never_healthy(railway: Running) -> 
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.parametrize("url", ["nonsense", "postgres://u:hunter2@127.0.0.1/x", "mysql://u:hunter2@127.0.0.1:port/x"])
+@pytest.mark.parametrize("verb", ["apply pre-launch --yes", "verify pre-launch", "ghosts pre-launch", "unlock"])
+def test_what_can_be_no_database_is_refused_before_anything_is_asked_or_locked(cli: Cli, verb: str, url: str) -> None:
+    unreachable = {"DEPLOYKIT_RAILWAY_URL": "http://127.0.0.1:9/graphql/v2", "RAILWAY_TOKEN": "x"}
+    for answer in (
+        cli(*verb.split(), "--database-url", url, env=unreachable),
+        cli(*verb.split(), env={**unreachable, "DEPLOYKIT_DATABASE_URL": url}),
+    ):
+        assert answer.status == 3, answer.err
+        assert "the database's URL" in answer.err
+        assert "mysql://user:password@host" in answer.err
+        assert "hunter2" not in answer.err + answer.out
+
+
 def test_a_read_only_folder_leaves_nothing_behind(railway: Running) -> None:
     folder = railway.folder / "read-only"
     folder.mkdir(mode=0o555)
