@@ -225,16 +225,27 @@ def _check_token(token: str) -> None:
 
 
 def _endpoint(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    """``url`` as it is asked and shown: what may be a secret, a login or a query, is refused or left out."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # an unfinished [ or a port that is no number
+        known = False
+    if not known:
         raise ConfigurationError("DEPLOYKIT_RAILWAY_URL is no http(s) URL", hint="unset it to use Railway itself")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError(
+            "DEPLOYKIT_RAILWAY_URL holds a login, which would replace the token",
+            where=parts.hostname,
+            hint="write it without user and password: the token comes from RAILWAY_TOKEN",
+        )
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise ConfigurationError(
             "DEPLOYKIT_RAILWAY_URL would send the token in clear text",
             where=parts.hostname,
             hint="use https; plain http is for a sandbox on this machine only",
         )
-    return url
+    return parts._replace(query="", fragment="").geturl()
 
 
 def _headers(**token: str) -> dict[str, str]:
