@@ -27,7 +27,7 @@ from deploykit.planning.snapshot import LiveService, Snapshot
 from deploykit.planning.view import lags, observation, target
 from deploykit.profile.schema import Profile
 from deploykit.railway import execute, snapshot as reading
-from deploykit.railway.answers import BusyError, OutcomeUnknownError, RefusedError, mask
+from deploykit.railway.answers import BusyError, OutcomeUnknownError, RefusedError, mask, understood
 from deploykit.railway.client import LONGEST_PAUSE_SECONDS, Railway
 from runtime import heartbeats
 from runtime.db import DatabaseError, SchemaError
@@ -203,7 +203,7 @@ def _check_drift(run: _Run, live: Snapshot, changes: list[Change]) -> None:
 
 def _authors(run: _Run, live: Snapshot) -> dict[str, str]:
     """Who committed last to each service, in words; empty where Railway does not tell (variables set one by one)."""
-    with suppress(DeploykitError):
+    with suppress(DeploykitError), understood(run.railway.endpoint):
         answer = run.railway.run("RecentPatches", environmentId=run.railway.environment_id)
         patches = reading.commits(answer, live)
         return {name: mask(words, tuple(run.railway.secrets)) for name, words in patches.items()}
@@ -264,7 +264,7 @@ def _stalled(run: _Run, live: Snapshot) -> set[str]:
 def _last_words(run: _Run, deployment: str) -> str:
     lines: list[str] = []
     for operation, field_name in (("Logs", "deploymentLogs"), ("BuildLogs", "buildLogs")):
-        with suppress(DeploykitError):
+        with suppress(DeploykitError), understood(run.railway.endpoint):
             answer = run.railway.run(operation, deploymentId=deployment, limit=5)
             lines = [str(line["message"]).strip() for line in answer[field_name]][-3:]
         if lines:

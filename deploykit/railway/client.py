@@ -21,7 +21,7 @@ import httpx2
 
 from deploykit import __version__
 from deploykit.errors import AuthenticationError, ConfigurationError, RateLimitedError, UnreachableError
-from deploykit.railway.answers import TOKEN_HINT, OutcomeUnknownError, read
+from deploykit.railway.answers import TOKEN_HINT, OutcomeUnknownError, read, understood
 from deploykit.railway.operations import document, is_mutation
 
 ENDPOINT = "https://backboard.railway.com/graphql/v2"
@@ -256,10 +256,11 @@ def _headers(**token: str) -> dict[str, str]:
 def _as_project_token(railway: Railway, token: str) -> bool:
     railway.headers = _headers(**{"project-access-token": token})
     try:
-        found = railway.run("IdentifyProjectToken")["projectToken"]
+        with understood(railway.endpoint):
+            found = railway.run("IdentifyProjectToken")["projectToken"]
+            railway.project_id, railway.environment_id = str(found["projectId"]), str(found["environmentId"])
     except AuthenticationError:
         return False
-    railway.project_id, railway.environment_id = found["projectId"], found["environmentId"]
     return True
 
 
@@ -296,8 +297,9 @@ def _choose_environment(railway: Railway, environ: Mapping[str, str], environmen
     if environment_id:
         railway.environment_id = environment_id
         return
-    environments = railway.run("ProjectEnvironments", projectId=project_id)["project"]["environments"]["edges"]
-    names = {edge["node"]["name"]: edge["node"]["id"] for edge in environments}
+    with understood(railway.endpoint):
+        environments = railway.run("ProjectEnvironments", projectId=project_id)["project"]["environments"]["edges"]
+        names = {edge["node"]["name"]: edge["node"]["id"] for edge in environments}
     if environment_name not in names:
         raise ConfigurationError(
             f"the project has no environment {environment_name!r}",

@@ -214,6 +214,13 @@ def test_an_address_that_holds_a_login_or_is_none_is_refused_without_repeating_i
     assert "marked-password" not in f"{caught.value.message} {caught.value.hint} {caught.value.where}"
 
 
+@pytest.mark.parametrize("reply", [data(), data(projectToken=None), data(projectToken=["odd"]), data(projectToken={})])
+def test_a_railway_that_answers_something_else_is_no_internal_error(door: Door, reply: Reply) -> None:
+    door.say(reply)
+    with pytest.raises(UnreachableError, match="not what was asked for"):
+        connect(environ(door))
+
+
 def test_what_an_address_asks_for_is_not_shown() -> None:
     with pytest.raises(UnreachableError) as caught:
         connect({"DEPLOYKIT_RAILWAY_URL": "http://127.0.0.1:9/graphql?key=marked-key", "RAILWAY_TOKEN": TOKEN})
