@@ -78,6 +78,8 @@ class _Run:
     begun: Callable[[], None]
     sleep: Callable[[float], None]
     actions: list[str] = field(default_factory=list)
+    under_way: str = ""
+    """What of the step in flight was done or taken on by Railway already; empty before, and once all of it was."""
     notes: list[str] = field(default_factory=list)
     known: reading.Snapshots = field(default_factory=dict)
     touched: dict[str, set[str]] = field(default_factory=dict)
@@ -113,12 +115,12 @@ def apply(
     run = _Run(profile, railway, reviewed, key, secret, frozenset(remove), database_url, report, stopping, begun, sleep)
     try:
         live = _until_done(run, patience_seconds)
-    except (StalePlanError, KeyboardInterrupt, PartialApplyError):
+    except (StalePlanError, KeyboardInterrupt):
         raise
     except DeploykitError as error:
-        if not run.actions:
+        done = "; ".join([*run.actions, *filter(None, [run.under_way])])
+        if not done:
             raise
-        done = "; ".join(run.actions)
         raise PartialApplyError(
             f"{error.message} — done so far: {done}", where=error.where, hint=error.hint or "run the same command again"
         ) from error
@@ -276,16 +278,24 @@ def _act(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) -
     words = _words(decision)
     run.begun()
     run.report(words)
+    run.under_way = ""
     try:
         _send(run, decision, live, changes)
+    except execute.ChangeSetFailedError as error:
+        run.under_way = f"{words} (in part: {', '.join(error.applied)})" if error.applied else ""
+        raise
     except (OutcomeUnknownError, StalePlanError, RefusedError, RateLimitedError) as error:
         if isinstance(error, RefusedError) and not isinstance(error, BusyError) and not _first_refusal(run, decision):
             raise
         _look_again(run, error)
         if isinstance(error, OutcomeUnknownError):
             run.actions.append(f"{words} (answer lost)")
+        elif run.under_way:
+            run.actions.append(run.under_way)
+        run.under_way = ""
         return
     run.actions.append(words)
+    run.under_way = ""
 
 
 def _look_again(run: _Run, error: DeploykitError) -> None:
@@ -311,6 +321,9 @@ def _first_refusal(run: _Run, decision: Decision) -> bool:
 
 
 def _send(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) -> None:
+    def accepted() -> None:
+        run.under_way = f"{_words(decision)} (not seen to its end)"
+
     match decision:
         case Configure(names, _):
             what = ", ".join(names)
@@ -319,7 +332,7 @@ def _send(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) 
                 run.touched[name] = _ids(live.service(name))
             wanted = {*names, *_volumes(run.profile, names)}
             chosen = [change for change in changes if change.service in wanted]
-            execute.apply_change_set(run.railway, change_set(chosen), live.etag, run.sleep)
+            execute.apply_change_set(run.railway, change_set(chosen), live.etag, run.sleep, accepted)
         case Deploy(name, _):
             service = _service(live, name)
             _check_progress(run, f"deploy {name}:", f"{name} was deployed and does not run what is configured")
@@ -332,13 +345,14 @@ def _send(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) 
             for change in changes:
                 if change.service == name and change.kind == kind:
                     todo = execute.adjust(run.railway, service.id, change)
+                    accepted()
                     if todo:
                         run.report(todo)
                         run.notes.append(todo)
             run.previewed = None
         case Delete(name, _):
             deletions = change_set([deletion(name, f"service.{name}")])
-            execute.apply_change_set(run.railway, deletions, live.etag, run.sleep)
+            execute.apply_change_set(run.railway, deletions, live.etag, run.sleep, accepted)
 
 
 def _volumes(profile: Profile, names: Iterable[str]) -> set[str]:

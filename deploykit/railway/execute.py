@@ -20,11 +20,21 @@ Sleep = Callable[[float], None]
 
 
 class ChangeSetFailedError(DeploykitError):
-    """Railway accepted a change set and then did not carry it out."""
+    """Railway accepted a change set and did not carry it out; ``applied`` are changes that it did all the same."""
+
+    def __init__(self, message: str, *, where: str, hint: str, applied: tuple[str, ...] = ()) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.applied = applied
 
 
-def apply_change_set(railway: Railway, change_set: dict[str, Any], etag: str, sleep: Sleep = time.sleep) -> None:
-    """Commit a change set on top of ``etag`` and wait until it is really applied.
+def apply_change_set(
+    railway: Railway,
+    change_set: dict[str, Any],
+    etag: str,
+    sleep: Sleep = time.sleep,
+    accepted: Callable[[], None] = lambda: None,
+) -> None:
+    """Commit a change set on top of ``etag`` and wait until it is really applied; ``accepted`` is called in between.
 
     "applied" can be optimistic, so the commit's workflow is asked as well (Railway IaC: apply status). Raises
     StalePlanError, ChangeSetFailedError, OutcomeUnknownError and the client's other errors.
@@ -37,6 +47,7 @@ def apply_change_set(railway: Railway, change_set: dict[str, Any], etag: str, sl
             commitMessage=COMMIT_MESSAGE,
             baseConfigEtag=etag,
         )["environmentApplyChangeSet"]
+        accepted()
         deadline = time.monotonic() + APPLY_PATIENCE_SECONDS
         pause = FAST_POLL_SECONDS
         while answer["status"] == "applying":
@@ -57,7 +68,10 @@ def apply_change_set(railway: Railway, change_set: dict[str, Any], etag: str, sl
 
 
 def _check_changes(railway: Railway, answer: dict[str, Any]) -> None:
-    failed = [change["summary"] for change in answer["changes"] or [] if change["status"] == "failed"]
+    failed, applied = (
+        [change["summary"] for change in answer["changes"] or [] if change["status"] == status]
+        for status in ("failed", "applied")
+    )
     if answer["status"] == "applied" and not failed:
         return
     said = [str(one.get("message")) for one in answer.get("diagnostics") or [] if isinstance(one, dict)]
@@ -66,6 +80,7 @@ def _check_changes(railway: Railway, answer: dict[str, Any]) -> None:
         f"Railway did not apply the change set ({answer['status']}): {why}",
         where=railway.endpoint,
         hint="correct what Railway names, then run the same command again",
+        applied=tuple(applied),
     )
 
 

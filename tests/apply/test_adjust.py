@@ -12,7 +12,7 @@ import pytest
 
 import runtime.db
 from deploykit.commands.apply import apply
-from deploykit.errors import AuthenticationError, DeploykitError, StalePlanError
+from deploykit.errors import AuthenticationError, DeploykitError, PartialApplyError, StalePlanError
 from deploykit.profile.schema import Profile, Service
 from deploykit.railway.client import Railway
 from runtime import heartbeats
@@ -102,6 +102,46 @@ def test_a_domain_that_somebody_has_is_an_error_that_names_what_was_done(stage: 
     other = with_service(bundled("pre-launch"), "schedule-daemon", domains=["taken.example.com"])
     with pytest.raises(DeploykitError, match="already in use"):
         stage.apply(other)
+
+
+def test_a_step_of_which_one_half_was_done_is_an_apply_in_part(stage: Stage) -> None:
+    stage.apply(with_web(bundled("pre-launch"), domains=["half-taken.example.com"]))
+    other = with_service(
+        bundled("pre-launch"), "schedule-daemon", domains=["free.example.com", "half-taken.example.com"]
+    )
+    with pytest.raises(PartialApplyError, match="already in use"):
+        stage.apply(other)
+
+
+@pytest.mark.parametrize(
+    ("fault", "parameters", "partial"),
+    [
+        ("apply-fails-halfway", {"applied": 1}, True),
+        ("apply-fails-halfway", {"applied": 0}, False),
+        ("apply-failed-empty-changes", {}, False),
+    ],
+)
+def test_a_commit_that_fails_is_in_part_only_when_something_of_it_was_done(
+    stage: Stage, fault: str, parameters: dict[str, Any], partial: bool
+) -> None:
+    stage.apply(bundled("pre-launch"))
+    env = bundled("pre-launch").services["web-server"].env
+    stage.sandbox.fault(fault, **parameters)
+    with pytest.raises(DeploykitError, match="did not apply") as stopped:
+        stage.apply(with_web(bundled("pre-launch"), env={**env, "ONE": "1", "TWO": "2"}))
+    assert isinstance(stopped.value, PartialApplyError) is partial
+
+
+def test_a_commit_that_railway_took_on_and_that_nobody_saw_end_is_an_apply_in_part(stage: Stage) -> None:
+    stage.apply(bundled("pre-launch"))
+    wanted = with_web(bundled("pre-launch"), draining_seconds=29)
+    stage.sandbox.fault("slow-apply", seconds=0.5)
+    stage.sandbox.fault("error", field="environmentChangeSetApply", message="Not Authorized", count=None)
+    with pytest.raises(PartialApplyError, match=r"done so far: configure web-server: .*not seen to its end"):
+        stage.apply(wanted)
+    stage.sandbox.clear_faults()
+    stage.apply(wanted)
+    assert stage.plan(wanted).plan.empty
 
 
 def test_a_new_service_gets_its_domain_and_is_held_back(tmp_path: Any) -> None:
