@@ -66,6 +66,13 @@ def test_what_can_be_no_database_is_refused_before_anything_is_asked_or_locked(c
         assert "hunter2" not in answer.err + answer.out
 
 
+def test_a_webhook_that_is_down_hides_no_verdict(railway: Running) -> None:
+    answer = railway("verify", "pre-launch", "-q", "--webhook", "https://127.0.0.1:9/hooks/s3cret")
+    assert answer.status == 8, answer.err
+    assert "nobody was told" in answer.err
+    assert "s3cret" not in answer.err + answer.out
+
+
 def test_a_read_only_folder_leaves_nothing_behind(railway: Running) -> None:
     folder = railway.folder / "read-only"
     folder.mkdir(mode=0o555)
