@@ -69,7 +69,7 @@ def command(
             review, reviewed, key = saved, saved["drift"], bytes.fromhex(saved["key"])
         else:
             planned = plan(wanted, railway, secret=secret, remove=remove, report=context.progress)
-            _show(context, planned)
+            _show(context, planned, yes=yes)
             review, reviewed, key = as_json(planned.plan), dict(planned.plan.drift), planned.key
         changes = review["changes"]
         _check_destructive(changes, allow_destructive)
@@ -136,9 +136,12 @@ def _confirm(context: Context, changes: list[dict[str, Any]], *, yes: bool, name
         context.confirm("Apply this plan?", yes=yes)
 
 
-def _show(context: Context, planned: Planned) -> None:
+def _show(context: Context, planned: Planned, *, yes: bool) -> None:
+    text = plan_text(planned.plan) + "\n"
     if not context.json:
-        context.result(plan_text(planned.plan) + "\n")
+        context.result(text)
+    elif not yes:
+        context.asks_about(text, yes=yes)  # stdout carries the one JSON object, and nobody agrees to what is not shown
 
 
 @contextmanager

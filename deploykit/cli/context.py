@@ -66,6 +66,11 @@ class Context:
         if not self.quiet:
             click.echo(text, err=True)
 
+    def asks_about(self, text: str, *, yes: bool) -> None:
+        """Show on stderr what the next question is about. ``-q`` silences progress, not what somebody agrees to."""
+        if not (self.quiet and yes):
+            click.echo(text, err=True)
+
     def confirm(
         self, question: str, *, yes: bool, typed: str = "yes", instead: str = "pass --yes after reading the plan"
     ) -> None:

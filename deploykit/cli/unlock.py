@@ -21,7 +21,7 @@ def command(context: Context, database_url: str | None, yes: bool, force: bool) 
     state = lock.look(database_url)
     released = False
     if state is not None:
-        context.note(f"The lock is held by {state}.")
+        context.asks_about(f"The lock is held by {state}.", yes=yes)
         if not state.live or force:
             context.confirm("Release it?", yes=yes)
         released = lock.unlock(database_url, state, force=force)

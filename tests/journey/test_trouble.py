@@ -147,6 +147,12 @@ def test_a_no_is_a_command_that_did_nothing_and_ctrl_c_an_interrupt(
     assert not (railway.folder / ".deploykit" / "history").exists()
 
 
+@pytest.mark.parametrize("options", [["-q"], ["--format", "json"], ["-q", "--format", "json"]])
+def test_nobody_is_asked_about_what_is_not_shown(railway: Running, options: list[str]) -> None:
+    applied = railway.at_a_terminal("apply", "pre-launch", *options, answer=b"no\n")
+    assert "create service schedule-daemon" in applied.out.partition("Apply this plan?")[0]
+
+
 @pytest.mark.parametrize(
     "args", [["lint", "--nope"], ["explain", "DK999"], ["frobnicate"], ["plan", "--format", "yaml", "pre-launch"]]
 )
