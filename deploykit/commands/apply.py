@@ -30,7 +30,7 @@ from deploykit.railway import execute, snapshot as reading
 from deploykit.railway.answers import BusyError, OutcomeUnknownError, RefusedError, mask, understood
 from deploykit.railway.client import LONGEST_PAUSE_SECONDS, Railway
 from runtime import heartbeats
-from runtime.db import DatabaseError, SchemaError
+from runtime.db import DatabaseError, MissingTable
 
 PATIENCE_SECONDS = 900.0
 """How long one wait may last: a build, a health check (300 s by default) and draining."""
@@ -87,7 +87,7 @@ class _Run:
     lagging: dict[str, float] = field(default_factory=dict)
     retries: int = 0
     refused: set[Adjust] = field(default_factory=set)
-    heartbeats_read: bool = False
+    beats: list[heartbeats.Heartbeat] | None = None
 
 
 def apply(
@@ -126,7 +126,7 @@ def apply(
         ) from error
     seconds = time.monotonic() - started
     return ApplyResult(
-        profile.name, tuple(run.actions), tuple(run.notes), live, railway.requests, seconds, run.heartbeats_read
+        profile.name, tuple(run.actions), tuple(run.notes), live, railway.requests, seconds, run.beats is not None
     )
 
 
@@ -213,24 +213,26 @@ def _authors(run: _Run, live: Snapshot) -> dict[str, str]:
 
 
 def _beats(run: _Run) -> list[heartbeats.Heartbeat] | None:
-    """Heartbeat rows, None when they cannot be read. No tables yet means that nothing ever beat."""
-    if not run.database_url:
-        return None
+    """Heartbeat rows, None when they were never read. A database that is away for a moment stops no heart.
+
+    So what was seen last counts until there is another look: a heart that beat then holds everything back.
+    """
+    if run.database_url:
+        with suppress(DatabaseError):
+            run.beats = _read_beats(run.database_url)
+    return run.beats
+
+
+def _read_beats(url: str) -> list[heartbeats.Heartbeat]:
+    """Heartbeat rows; no tables yet means that nothing ever beat. Raises DatabaseError."""
+    database = runtime.db.connect(url, connect_timeout_seconds=3.0)
     try:
-        database = runtime.db.connect(run.database_url, connect_timeout_seconds=3.0)
-    except DatabaseError:
-        return None
-    try:
-        rows = heartbeats.read(database)
-    except SchemaError:
-        rows = []
-    except DatabaseError:
-        return None
+        return heartbeats.read(database)
+    except MissingTable:
+        return []
     finally:
         with suppress(DatabaseError):
             database.close()
-    run.heartbeats_read = True
-    return rows
 
 
 def _failed(run: _Run, live: Snapshot) -> dict[str, str]:

@@ -12,10 +12,11 @@ import pytest
 
 import runtime.db
 from deploykit.commands.apply import apply
-from deploykit.errors import AuthenticationError, DeploykitError, PartialApplyError, StalePlanError
+from deploykit.errors import AuthenticationError, DeploykitError, PartialApplyError, StalePlanError, UnreachableError
 from deploykit.profile.schema import Profile, Service
 from deploykit.railway.client import Railway
 from runtime import heartbeats
+from runtime.db import Database, MissingTable, SchemaError
 from runtime.identity import Identity
 from runtime.migrations import migrate
 from tests.apply.stage import START, Stage, bundled, staged
@@ -274,6 +275,47 @@ def test_a_daemon_that_only_its_heart_betrays_stops_the_apply_before_a_second_on
         with pytest.raises(DeploykitError, match="by-hand schedules"):
             fresh.apply(wanted, planned=planned, database_url=url)
         assert not fresh.mutations()
+
+
+def test_a_database_that_is_away_for_a_moment_stops_no_heart(tmp_path: Path) -> None:
+    wanted = bundled("pre-launch")
+    jobs = tmp_path / "jobs.db"
+    with runtime.db.connect(f"sqlite:///{jobs}", create=True) as database:
+        migrate(database)
+        heartbeats.register(database, replace(IDENTITY, service="schedule-daemon", deployment="a-zombie"))
+
+    def away(seconds: float) -> None:
+        if jobs.exists():
+            jobs.rename(tmp_path / "away.db")
+        time.sleep(seconds)
+
+    with staged(tmp_path / "railway") as fresh:
+        planned = fresh.plan(wanted)
+        with pytest.raises(UnreachableError, match="heart still beats"):
+            apply(
+                wanted,
+                fresh.railway,
+                reviewed=planned.plan.drift,
+                key=planned.key,
+                database_url=f"sqlite:///{jobs}",
+                sleep=away,
+                patience_seconds=1,
+            )
+        assert not jobs.exists()
+        assert not fresh.mutations()
+
+
+@pytest.mark.parametrize(("error", "read"), [(MissingTable("no such table"), True), (SchemaError("denied"), False)])
+def test_tables_that_we_may_not_read_are_not_read_and_those_that_are_not_there_hold_no_heart(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: SchemaError, read: bool
+) -> None:
+    def refuse(database: Database) -> list[heartbeats.Heartbeat]:
+        raise error
+
+    monkeypatch.setattr(heartbeats, "read", refuse)
+    url = f"sqlite:///{tmp_path / 'jobs.db'}"
+    runtime.db.connect(url, create=True).close()
+    assert stage.apply(bundled("pre-launch"), database_url=url).heartbeats_read is read
 
 
 IDENTITY = Identity(
