@@ -15,7 +15,9 @@ from deploykit.profile.schema import DAEMON_FLAG, WORKER_FLAG, Profile, Service
 KIND_OF_DAEMON = "schedule_daemon"
 _ACTIVE = ("SUCCESS", "SLEEPING")
 FRESH_SECONDS = 60.0
-"""A heartbeat older than this proves nothing alive (RUNTIME: a beat every 10 s, a lease of 45 s)."""
+"""A heartbeat older than this proves nothing alive (RUNTIME: a beat every 10 s, a lease of 45 s) …"""
+MISSED_BEATS = 3
+"""… unless its process promised to beat more rarely: then so many beats must be missing."""
 
 
 class Beat(Protocol):
@@ -31,6 +33,8 @@ class Beat(Protocol):
     def service(self) -> str | None: ...
     @property
     def deployment(self) -> str | None: ...
+    @property
+    def heartbeat_interval_ms(self) -> int | None: ...
 
 
 def target(profile: Profile, remove: Iterable[str] = ()) -> Target:
@@ -268,7 +272,8 @@ def _phase(live: LiveService, deployment: LiveDeployment) -> Phase | None:
 
 def _is_daemons_heart(beat: Beat) -> bool:
     """Whether a row is a schedule daemon's that was alive a moment ago."""
-    fresh = beat.seconds_ago is not None and beat.seconds_ago < FRESH_SECONDS
+    patience = max(FRESH_SECONDS, MISSED_BEATS * (beat.heartbeat_interval_ms or 0) / 1000)
+    fresh = beat.seconds_ago is not None and beat.seconds_ago < patience
     return beat.kind == KIND_OF_DAEMON and beat.status in ("RUNNING", "STANDBY", "DRAINING") and fresh
 
 

@@ -22,6 +22,7 @@ class Beat:
     kind: str = "schedule_daemon"
     status: str = "RUNNING"
     seconds_ago: float | None = 1.0
+    heartbeat_interval_ms: int | None = 10_000
 
 
 def look(wanted: Profile, snapshot: Snapshot, *beats: Beat) -> Observation:
@@ -252,6 +253,13 @@ def test_a_heart_that_beats_in_a_deployment_railway_does_not_show_is_seen() -> N
 def test_what_says_nothing_about_a_hidden_daemon_is_not_one(beat: Beat) -> None:
     wanted = two_services()
     assert not look(wanted, live(wanted), beat).beating
+
+
+@pytest.mark.parametrize(("seconds_ago", "beats"), [(119.0, True), (359.0, True), (361.0, False)])
+def test_a_heart_that_promised_to_beat_rarely_is_given_three_beats(seconds_ago: float, beats: bool) -> None:
+    wanted = two_services()
+    rare = Beat(service="web", seconds_ago=seconds_ago, heartbeat_interval_ms=120_000)
+    assert bool(look(wanted, live(wanted), rare).beating) is beats
 
 
 def test_a_heart_outweighs_what_the_flags_of_its_deployment_say() -> None:
