@@ -73,6 +73,14 @@ def test_a_webhook_that_is_down_hides_no_verdict(railway: Running) -> None:
     assert "s3cret" not in answer.err + answer.out
 
 
+def test_a_look_without_an_answer_is_told_in_json_too(railway: Running) -> None:
+    fault = ["sandbox", "fault", "--state", str(railway.folder / "railway"), "rate-limited", "retry_after_seconds=600"]
+    assert railway(*fault, "field=environment", "count=null").status == 0
+    answer = railway("watch", "pre-launch", "--count", "1", "--format", "json")
+    assert (answer.status, answer.out) == (75, "")
+    assert "limits the rate of requests" in answer.err
+
+
 def test_a_read_only_folder_leaves_nothing_behind(railway: Running) -> None:
     folder = railway.folder / "read-only"
     folder.mkdir(mode=0o555)
