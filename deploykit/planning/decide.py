@@ -112,9 +112,9 @@ def _stranger(now: Observation, target: Target) -> Iterator[Decision]:
     for seen in now.services:
         if not seen.managed and seen.name not in target.remove and (seen.daemon or seen.scheduling):
             yield Blocked(
-                f"{seen.name} schedules and the profile does not know it",
-                f"put it into the profile with SCHEDULE_DAEMON_ENABLED: false, or delete it: --allow-destructive "
-                f"--remove {seen.name!r}",
+                f"{seen.name} schedules, or may, and the profile does not know it",
+                f"set SCHEDULE_DAEMON_ENABLED=false on it, put it into the profile with that, or delete it: "
+                f"--allow-destructive --remove {seen.name!r}",
                 seen.name,
             )
         if seen.sealed:

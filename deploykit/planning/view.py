@@ -179,11 +179,24 @@ def may_be_on(value: str, absent: bool = False) -> bool:
 
 
 def _may_schedule(profile: Profile, live: LiveService, command: str | None) -> bool:
-    """Whether a process without the flag may be a daemon: the application is known, or the command is a daemon's."""
+    """Whether a process without the flag may be a daemon: the application is known, or the command is a daemon's.
+
+    A service made by hand that starts from the web server's source what the web server starts is the application too.
+    """
     service = profile.services.get(live.name)
     if service is not None and service.is_app:
         return True
-    return command is not None and command in {one.start for one in profile.services.values() if one.role == "daemon"}
+    return any(
+        command is not None and command == one.start and (one.role == "daemon" or _same_source(one, live))
+        for one in profile.services.values()
+        if one.is_app
+    )
+
+
+def _same_source(service: Service, live: LiveService) -> bool:
+    source = live.config.get("source") or {}
+    wanted = service.source
+    return wanted is not None and (source.get("repo"), source.get("image")) == (wanted.repo, wanted.image)
 
 
 def _runs(profile: Profile, live: LiveService, role: str) -> bool:

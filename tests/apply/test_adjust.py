@@ -259,7 +259,8 @@ def test_a_sealed_flag_stops_before_anything_is_touched_and_no_loop_follows(tmp_
 
 def test_a_daemon_that_only_its_heart_betrays_stops_the_apply_before_a_second_one_starts(tmp_path: Path) -> None:
     wanted = bundled("pre-launch")
-    stranger = Service(name="by-hand", role="other", source=wanted.services["web-server"].source, start=START["web"])
+    start = f": what no flag tells; {START['web']}"
+    stranger = Service(name="by-hand", role="other", source=wanted.services["web-server"].source, start=start)
     with staged(tmp_path / "railway") as fresh:
         fresh.apply(wanted.model_copy(update={"services": {"by-hand": stranger}}))
         by_hand = fresh.plan(wanted).live.service("by-hand")

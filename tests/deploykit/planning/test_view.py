@@ -117,6 +117,23 @@ def test_a_forgotten_copy_is_told_by_its_start_command() -> None:
     assert not seen.managed
 
 
+@pytest.mark.parametrize(
+    ("repo", "flag", "daemon"),
+    [("owner/app", None, True), ("owner/app", "", True), ("owner/app", "false", False), ("owner/other", None, False)],
+)
+def test_a_copy_of_the_web_server_made_by_hand_may_schedule_unless_it_is_told_not_to(
+    repo: str, flag: str | None, daemon: bool
+) -> None:
+    wanted = two_services()
+    config = {"deploy": {"startCommand": "run"}, "source": {"repo": repo}}
+    flags = {} if flag is None else {"SCHEDULE_DAEMON_ENABLED": LiveVariable("SCHEDULE_DAEMON_ENABLED", flag)}
+    copy = running(LiveService("x", "web-by-hand", config, flags))
+    now = look(wanted, with_service(live(wanted), copy))
+    seen = now.service("web-by-hand")
+    assert (seen.daemon, bool(seen.scheduling)) == (daemon, daemon)
+    assert isinstance(decide(now, target(wanted)), Blocked) is daemon
+
+
 def test_a_mounted_volume_makes_a_service_exclusive() -> None:
     wanted = two_services(guard="volume", volume={"mount": "/guard"})
     now = look(wanted, live(wanted))
