@@ -27,7 +27,7 @@ from deploykit.planning.snapshot import LiveService, Snapshot
 from deploykit.planning.view import lags, observation, target
 from deploykit.profile.schema import Profile
 from deploykit.railway import execute, snapshot as reading
-from deploykit.railway.answers import BusyError, OutcomeUnknownError, RefusedError, mask, understood
+from deploykit.railway.answers import BusyError, OutcomeUnknownError, RefusedError, said, understood
 from deploykit.railway.client import LONGEST_PAUSE_SECONDS, Railway
 from runtime import heartbeats
 from runtime.db import DatabaseError, MissingTable
@@ -208,7 +208,7 @@ def _authors(run: _Run, live: Snapshot) -> dict[str, str]:
     with suppress(DeploykitError), understood(run.railway.endpoint):
         answer = run.railway.run("RecentPatches", environmentId=run.railway.environment_id)
         patches = reading.commits(answer, live)
-        return {name: mask(words, tuple(run.railway.secrets)) for name, words in patches.items()}
+        return {name: said(words, tuple(run.railway.secrets)) for name, words in patches.items()}
     return {}
 
 
@@ -273,7 +273,7 @@ def _last_words(run: _Run, deployment: str) -> str:
             lines = [str(line["message"]).strip() for line in answer[field_name]][-3:]
         if lines:
             break
-    return ": " + mask(" | ".join(lines), tuple(run.railway.secrets)) if lines else ""
+    return ": " + said(" | ".join(lines), tuple(run.railway.secrets)) if lines else ""
 
 
 def _act(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) -> None:

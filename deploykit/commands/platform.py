@@ -6,7 +6,7 @@ from deploykit.errors import DeploykitError
 from deploykit.planning.snapshot import Snapshot
 from deploykit.profile.schema import Profile
 from deploykit.railway import snapshot
-from deploykit.railway.answers import mask, understood
+from deploykit.railway.answers import said, understood
 from deploykit.railway.client import Railway
 
 MOST_LINES = 500
@@ -53,7 +53,7 @@ class RailwayPlatform:
         secrets = tuple(self.railway.secrets)
         with understood(self.railway.endpoint):
             answer = self.railway.run("Logs", deploymentId=deployment, limit=limit, filter=search)
-            return tuple(mask(str(line["message"]), secrets) for line in sorted(answer["deploymentLogs"], key=_when))
+            return tuple(said(str(line["message"]), secrets) for line in sorted(answer["deploymentLogs"], key=_when))
 
     def elsewhere(self, deployment: str) -> str | None:
         """The environment of a deployment that this one does not show, None when it is ours. Raises DeploykitError."""

@@ -21,6 +21,7 @@ from deploykit.errors import (
     StalePlanError,
     UnreachableError,
 )
+from deploykit.sources.printable import plain
 
 HIDDEN = "«hidden»"
 _URL_PASSWORD = re.compile(r"(\w://[^\s:/@]*:)[^\s/@]+@")
@@ -117,7 +118,7 @@ def read(
 
 def _refusal(error: Any, where: str, headers: Mapping[str, str], secrets: tuple[str, ...]) -> DeploykitError:
     error = error if isinstance(error, dict) else {}
-    message = mask(str(error.get("message") or "an error without a message"), secrets)
+    message = said(str(error.get("message") or "an error without a message"), secrets)
     extensions = error.get("extensions")
     extensions = extensions if isinstance(extensions, dict) else {}
     code = str(extensions.get("code") or "")
@@ -167,6 +168,13 @@ def retry_after_seconds(value: str | None) -> float | None:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
         return None
+
+
+def said(text: str, secrets: tuple[str, ...]) -> str:
+    """Somebody else's words as they are repeated: masked, on one line, without what would steer a terminal."""
+    return mask(
+        plain(mask(text, secrets)), secrets
+    )  # twice: a colour in the middle of a secret hides it the first time
 
 
 def mask(text: str, secrets: tuple[str, ...]) -> str:

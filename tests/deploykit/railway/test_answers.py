@@ -10,12 +10,14 @@ import pytest
 
 from deploykit.errors import AuthenticationError, DeploykitError, RateLimitedError, StalePlanError, UnreachableError
 from deploykit.railway.answers import (
+    HIDDEN,
     BusyError,
     OutcomeUnknownError,
     RefusedError,
     mask,
     read,
     retry_after_seconds,
+    said,
     understood,
 )
 
@@ -115,6 +117,24 @@ def test_an_answer_of_another_shape_is_railways_and_repeats_nothing_of_it(take: 
         take({"a": None, "d": "marked-value"})
     assert "marked-value" not in caught.value.message
     assert (caught.value.where, bool(caught.value.hint)) == ("here", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[1;31mred\x1b[0m \x1b[2J\x1b[Hgone", "red gone"),
+        ("\x1b]0;a title\x07words", "words"),
+        ("\x1b]0;a title\x1b\\words", "words"),
+        ("two\r\n\tlines", "two lines"),
+        ("a\x1bb\x9bc\u202ed", "a·b·c·d"),
+        ("⏱️  Polling every 3600s", "⏱️  Polling every 3600s"),
+        ("marked-\x1b[1msecret", HIDDEN),
+        ("a\x1b[0mmarked-secret", f"a{HIDDEN}"),
+    ],
+)
+def test_what_somebody_says_steers_no_terminal(text: str, shown: str) -> None:
+    assert said(text, ("marked-secret",)) == shown
+    assert "\x1b" not in answer(text).message
 
 
 def test_throttling_is_seen_before_the_body_is_read() -> None:
