@@ -275,13 +275,14 @@ def _empty(now: Observation, wanted: Wanted) -> Iterator[Decision]:
     seen = now.service(wanted.name)
     if not wanted.daemon or seen.exclusive:
         return
+    if seen.name in now.beating:
+        # Before anything is stopped: a heart that never stops must not cost the daemon that is there.
+        yield Wait("an old daemon's heart still beats there although Railway shows no process", seen.name)
     for deployed in seen.scheduling:
         if deployed.phase is Phase.LEAVING:
             yield Wait("the old daemon must be gone before the new one starts", seen.name)
         else:
             yield Stop(seen.name, deployed.id, "the old daemon ends before the new one starts")
-    if seen.name in now.beating:
-        yield Wait("an old daemon's heart still beats there although Railway shows no process", seen.name)
 
 
 def _start(seen: Seen, wanted: Wanted, fits: object) -> Iterator[Decision]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from deploykit.planning.decide import Blocked, Configure, Stop, decide
+from deploykit.planning.decide import Blocked, Configure, Stop, Wait, decide
 from deploykit.planning.diff import diff
 from deploykit.planning.observation import Observation, Phase
 from deploykit.planning.snapshot import Instance, LiveDeployment, LiveService, LiveVariable, Snapshot
@@ -277,6 +277,13 @@ def test_a_heart_that_promised_to_beat_rarely_is_given_three_beats(seconds_ago: 
     wanted = two_services()
     rare = Beat(service="web", seconds_ago=seconds_ago, heartbeat_interval_ms=120_000)
     assert bool(look(wanted, live(wanted), rare).beating) is beats
+
+
+def test_a_daemon_is_not_stopped_while_a_hidden_one_would_keep_its_successor_waiting() -> None:
+    wanted = two_services()
+    outdated = changed(live(wanted), "daemon", EXTRA="old")
+    assert isinstance(decide(look(wanted, outdated), target(wanted)), Stop)
+    assert isinstance(decide(look(wanted, outdated, Beat(service="daemon")), target(wanted)), Wait)
 
 
 def test_a_heart_outweighs_what_the_flags_of_its_deployment_say() -> None:
