@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from deploykit.cli.context import Context, verb
-from deploykit.commands import lock, profiles
+from deploykit.commands import database_url as urls, lock, profiles
 from deploykit.commands.applied import Attempt, Place
 from deploykit.commands.apply import ApplyResult, apply
 from deploykit.commands.plan import Planned, as_json, check_budget, mark_used, plan, read_saved, secret_values
@@ -49,6 +49,7 @@ def command(
     patience: float,
 ) -> None:
     """Carry out the saved plan exactly as reviewed; with PROFILE, plan and apply in one go. Waits for health."""
+    database_url = urls.checked(database_url)
     named = remove  # what the operator typed; a saved plan brings its own list of what goes
     plan_path = _plan_path(context, what)
     saved: dict[str, Any] | None = read_saved(plan_path) if plan_path else None
@@ -68,7 +69,7 @@ def command(
             review, reviewed, key = saved, saved["drift"], bytes.fromhex(saved["key"])
         else:
             planned = plan(wanted, railway, secret=secret, remove=remove, report=context.progress)
-            _show(context, planned)
+            _show(context, planned, yes=yes)
             review, reviewed, key = as_json(planned.plan), dict(planned.plan.drift), planned.key
         changes = review["changes"]
         _check_destructive(changes, allow_destructive)
@@ -135,9 +136,12 @@ def _confirm(context: Context, changes: list[dict[str, Any]], *, yes: bool, name
         context.confirm("Apply this plan?", yes=yes)
 
 
-def _show(context: Context, planned: Planned) -> None:
+def _show(context: Context, planned: Planned, *, yes: bool) -> None:
+    text = plan_text(planned.plan) + "\n"
     if not context.json:
-        context.result(plan_text(planned.plan) + "\n")
+        context.result(text)
+    elif not yes:
+        context.asks_about(text, yes=yes)  # stdout carries the one JSON object, and nobody agrees to what is not shown
 
 
 @contextmanager

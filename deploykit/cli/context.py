@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from deploykit.errors import UsageError
+from deploykit.errors import DeploykitError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 QUIET_SECONDS = 2.0
@@ -66,10 +66,18 @@ class Context:
         if not self.quiet:
             click.echo(text, err=True)
 
+    def asks_about(self, text: str, *, yes: bool) -> None:
+        """Show on stderr what the next question is about. ``-q`` silences progress, not what somebody agrees to."""
+        if not (self.quiet and yes):
+            click.echo(text, err=True)
+
     def confirm(
         self, question: str, *, yes: bool, typed: str = "yes", instead: str = "pass --yes after reading the plan"
     ) -> None:
-        """Ask for ``typed`` in full. Raises UsageError without a terminal and ``yes``; ``instead`` is its hint."""
+        """Ask for ``typed`` in full. Raises DeploykitError for any other answer.
+
+        Raises UsageError without a terminal and ``yes``; ``instead`` is its hint.
+        """
         if yes:
             return
         if not sys.stdin.isatty():
@@ -79,7 +87,8 @@ class Context:
         click.echo(question, err=True)
         answer = click.prompt(f"Type '{typed}' to go on", err=True, default="", show_default=False)
         if answer.strip() != typed:
-            raise click.Abort
+            # An answer is no interrupt: nothing was begun that the same command would go on from.
+            raise DeploykitError("the answer was no; nothing was changed", hint=f"type '{typed}' in full to go on")
 
     def confirm_deletions(self, services: Iterable[str], *, yes: bool, named: Collection[str]) -> bool:
         """Have the name typed of each service that is deleted, unless ``yes`` and it was ``named`` on the command line.

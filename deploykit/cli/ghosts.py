@@ -50,7 +50,7 @@ def command(
         if not kill or not found.plan:
             _show(context, found, ())
             return _status(found)
-        context.note(report.text(found.plan, verdict=str(found.found.health), certain=True))
+        context.asks_about(report.text(found.plan, verdict=str(found.found.health), certain=True), yes=yes)
         if found.destructive and not allow_destructive:
             raise UsageError(
                 "ending them deletes a service", hint="pass --allow-destructive after reading what is deleted"

@@ -26,6 +26,8 @@ def main() -> None:
         response = _failure(request, error.message, error.where, error.hint)
     except KeyboardInterrupt:
         response = _failure(request, "interrupted", None, "run the same command again: it goes on from what is there")
+    except OSError as error:
+        response = _failure(request, error.strerror or str(error), error.filename, "check the file's rights")
     except Exception as error:
         response = _failure(request, f"internal error: {type(error).__name__}", None, "report this")
     sys.stdout.buffer.write((to_json(response, request) + "\n").encode("utf-8", "backslashreplace"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from deploykit.cli.context import Context, verb
-from deploykit.commands import lock
+from deploykit.commands import database_url as urls, lock
 from deploykit.errors import UsageError
 
 
@@ -15,12 +15,13 @@ from deploykit.errors import UsageError
 @click.option("--force", is_flag=True, help="Release it although its holder is alive; that apply then stops.")
 def command(context: Context, database_url: str | None, yes: bool, force: bool) -> None:
     """Show who holds the apply lock, since when and until when, and release it."""
+    database_url = urls.checked(database_url)
     if not database_url:
         raise UsageError("no database to look into", hint="set DEPLOYKIT_DATABASE_URL or pass --database-url")
     state = lock.look(database_url)
     released = False
     if state is not None:
-        context.note(f"The lock is held by {state}.")
+        context.asks_about(f"The lock is held by {state}.", yes=yes)
         if not state.live or force:
             context.confirm("Release it?", yes=yes)
         released = lock.unlock(database_url, state, force=force)

@@ -12,8 +12,8 @@ from deploykit.cli.context import Context, verb
 from deploykit.cli.ways import Way, to_the_job_tables
 from deploykit.commands import applied, profiles
 from deploykit.commands.verify import verify
-from deploykit.commands.webhook import tell_on_change
-from deploykit.errors import Exit
+from deploykit.commands.webhook import checked, tell_on_change
+from deploykit.errors import Exit, UnreachableError
 from deploykit.profile.schema import Profile
 from deploykit.railway.client import connect
 from deploykit.report import verify as report
@@ -60,6 +60,9 @@ def command(
     Reads only, unless --smoke. Exit status: 0 healthy, 8 unhealthy or ghost, 9 inconclusive, 75 Railway or the
     database unreachable.
     """
+    webhook = webhook or os.environ.get("DEPLOYKIT_WEBHOOK") or None
+    if webhook:
+        checked(webhook)  # now, not once everything was watched
     wish = chosen_profile(context, profile)
     railway = connect(environment_name=wish.environment, report=context.progress)
     with way.open(context.progress):
@@ -81,9 +84,14 @@ def command(
         context.result_json(value)
     else:
         context.result(report.text(found, color=context.colored(), verbose=bool(context.verbose)))
-    webhook = webhook or os.environ.get("DEPLOYKIT_WEBHOOK") or None
-    if webhook and tell_on_change(webhook, _memory(context.project_dir), value):
-        context.note(f"the verdict changed to {found.health}: told the webhook")
+    try:
+        if webhook and tell_on_change(webhook, _memory(context.project_dir), value):
+            context.note(f"the verdict changed to {found.health}: told the webhook")
+    except UnreachableError as error:
+        if not found.exit_code:
+            raise
+        # Whoever is not told by the webhook is told by the exit status: of the system, not of the messenger.
+        click.echo(f"{error.where}: {error.message}; nobody was told that the system is {found.health}", err=True)
     return Exit(found.exit_code)
 
 

@@ -58,6 +58,8 @@ def _show(context: Context, profile: str, look: Look) -> None:
     if context.json:
         if look.found is not None:
             context.result_json(verify_report.as_json(look.found))
+        else:  # no verdict, so no object: but not without a word
+            click.echo(report.line(None, at=look.at, problem=look.problem), err=True)
     elif sys.stdout.isatty():
         cost, size = look.budget, shutil.get_terminal_size((report.WIDTH, report.HEIGHT))
         drawn = report.screen(

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from deploykit.commands import database_url
 from deploykit.commands.status import StatusTables
 from deploykit.commands.tunnel import tunnel
 
@@ -40,7 +41,7 @@ def to_the_job_tables(function: Callable[..., int]) -> Callable[..., int]:
         # The token comes from the environment alone, never from a command line that others can read.
         token = os.environ.get("DEPLOYKIT_STATUS_TOKEN") or ""
         tables = StatusTables(status_url, token) if status_url else None
-        return function(*args, way=Way(url or None, tables, command or None), **given)
+        return function(*args, way=Way(database_url.checked(url), tables, command or None), **given)
 
     for option in (
         click.option(

@@ -16,6 +16,7 @@ from deploykit.planning.cost import CPU_USD_PER_VCPU_MONTH, RAM_USD_PER_GB_MONTH
 from deploykit.planning.view import FRESH_SECONDS
 from deploykit.profile.load import load
 from deploykit.profile.schema import Profile
+from deploykit.railway.answers import understood
 from deploykit.railway.client import Railway
 from runtime.db import DatabaseError, SchemaError
 from runtime.heartbeats import Heartbeat
@@ -110,16 +111,17 @@ def _measured_monthly_usd(railway: Railway, now: datetime, report: Report) -> fl
     """What the averages of the last day cost over a month; None when Railway does not tell."""
     report("asking Railway what was used")
     try:
-        series: list[Mapping[str, object]] = railway.run(
-            "Metrics",
-            environmentId=railway.environment_id,
-            startDate=(now - timedelta(days=1)).isoformat(),
-            sampleRateSeconds=_SAMPLE_SECONDS,
-        )["metrics"]
+        with understood(railway.endpoint):
+            series: list[Mapping[str, object]] = railway.run(
+                "Metrics",
+                environmentId=railway.environment_id,
+                startDate=(now - timedelta(days=1)).isoformat(),
+                sampleRateSeconds=_SAMPLE_SECONDS,
+            )["metrics"]
+            usd = [_USD[str(one["measurement"])] * average for one in series if (average := _average(one)) is not None]
     except DeploykitError as error:
         report(f"Railway does not tell what was used: {error.message}")
         return None
-    usd = [_USD[str(one["measurement"])] * average for one in series if (average := _average(one)) is not None]
     return round(sum(usd), 2) if usd else None
 
 

@@ -27,10 +27,10 @@ from deploykit.planning.snapshot import LiveService, Snapshot
 from deploykit.planning.view import lags, observation, target
 from deploykit.profile.schema import Profile
 from deploykit.railway import execute, snapshot as reading
-from deploykit.railway.answers import BusyError, OutcomeUnknownError, RefusedError, mask
+from deploykit.railway.answers import BusyError, OutcomeUnknownError, RefusedError, said, understood
 from deploykit.railway.client import LONGEST_PAUSE_SECONDS, Railway
 from runtime import heartbeats
-from runtime.db import DatabaseError, SchemaError
+from runtime.db import DatabaseError, MissingTable
 
 PATIENCE_SECONDS = 900.0
 """How long one wait may last: a build, a health check (300 s by default) and draining."""
@@ -78,6 +78,8 @@ class _Run:
     begun: Callable[[], None]
     sleep: Callable[[float], None]
     actions: list[str] = field(default_factory=list)
+    under_way: str = ""
+    """What of the step in flight was done or taken on by Railway already; empty before, and once all of it was."""
     notes: list[str] = field(default_factory=list)
     known: reading.Snapshots = field(default_factory=dict)
     touched: dict[str, set[str]] = field(default_factory=dict)
@@ -85,7 +87,7 @@ class _Run:
     lagging: dict[str, float] = field(default_factory=dict)
     retries: int = 0
     refused: set[Adjust] = field(default_factory=set)
-    heartbeats_read: bool = False
+    beats: list[heartbeats.Heartbeat] | None = None
 
 
 def apply(
@@ -113,18 +115,18 @@ def apply(
     run = _Run(profile, railway, reviewed, key, secret, frozenset(remove), database_url, report, stopping, begun, sleep)
     try:
         live = _until_done(run, patience_seconds)
-    except (StalePlanError, KeyboardInterrupt, PartialApplyError):
+    except (StalePlanError, KeyboardInterrupt):
         raise
     except DeploykitError as error:
-        if not run.actions:
+        done = "; ".join([*run.actions, *filter(None, [run.under_way])])
+        if not done:
             raise
-        done = "; ".join(run.actions)
         raise PartialApplyError(
             f"{error.message} — done so far: {done}", where=error.where, hint=error.hint or "run the same command again"
         ) from error
     seconds = time.monotonic() - started
     return ApplyResult(
-        profile.name, tuple(run.actions), tuple(run.notes), live, railway.requests, seconds, run.heartbeats_read
+        profile.name, tuple(run.actions), tuple(run.notes), live, railway.requests, seconds, run.beats is not None
     )
 
 
@@ -203,32 +205,34 @@ def _check_drift(run: _Run, live: Snapshot, changes: list[Change]) -> None:
 
 def _authors(run: _Run, live: Snapshot) -> dict[str, str]:
     """Who committed last to each service, in words; empty where Railway does not tell (variables set one by one)."""
-    with suppress(DeploykitError):
+    with suppress(DeploykitError), understood(run.railway.endpoint):
         answer = run.railway.run("RecentPatches", environmentId=run.railway.environment_id)
         patches = reading.commits(answer, live)
-        return {name: mask(words, tuple(run.railway.secrets)) for name, words in patches.items()}
+        return {name: said(words, tuple(run.railway.secrets)) for name, words in patches.items()}
     return {}
 
 
 def _beats(run: _Run) -> list[heartbeats.Heartbeat] | None:
-    """Heartbeat rows, None when they cannot be read. No tables yet means that nothing ever beat."""
-    if not run.database_url:
-        return None
+    """Heartbeat rows, None when they were never read. A database that is away for a moment stops no heart.
+
+    So what was seen last counts until there is another look: a heart that beat then holds everything back.
+    """
+    if run.database_url:
+        with suppress(DatabaseError):
+            run.beats = _read_beats(run.database_url)
+    return run.beats
+
+
+def _read_beats(url: str) -> list[heartbeats.Heartbeat]:
+    """Heartbeat rows; no tables yet means that nothing ever beat. Raises DatabaseError."""
+    database = runtime.db.connect(url, connect_timeout_seconds=3.0)
     try:
-        database = runtime.db.connect(run.database_url, connect_timeout_seconds=3.0)
-    except DatabaseError:
-        return None
-    try:
-        rows = heartbeats.read(database)
-    except SchemaError:
-        rows = []
-    except DatabaseError:
-        return None
+        return heartbeats.read(database)
+    except MissingTable:
+        return []
     finally:
         with suppress(DatabaseError):
             database.close()
-    run.heartbeats_read = True
-    return rows
 
 
 def _failed(run: _Run, live: Snapshot) -> dict[str, str]:
@@ -264,28 +268,36 @@ def _stalled(run: _Run, live: Snapshot) -> set[str]:
 def _last_words(run: _Run, deployment: str) -> str:
     lines: list[str] = []
     for operation, field_name in (("Logs", "deploymentLogs"), ("BuildLogs", "buildLogs")):
-        with suppress(DeploykitError):
+        with suppress(DeploykitError), understood(run.railway.endpoint):
             answer = run.railway.run(operation, deploymentId=deployment, limit=5)
             lines = [str(line["message"]).strip() for line in answer[field_name]][-3:]
         if lines:
             break
-    return ": " + mask(" | ".join(lines), tuple(run.railway.secrets)) if lines else ""
+    return ": " + said(" | ".join(lines), tuple(run.railway.secrets)) if lines else ""
 
 
 def _act(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) -> None:
     words = _words(decision)
     run.begun()
     run.report(words)
+    run.under_way = ""
     try:
         _send(run, decision, live, changes)
+    except execute.ChangeSetFailedError as error:
+        run.under_way = f"{words} (in part: {', '.join(error.applied)})" if error.applied else ""
+        raise
     except (OutcomeUnknownError, StalePlanError, RefusedError, RateLimitedError) as error:
         if isinstance(error, RefusedError) and not isinstance(error, BusyError) and not _first_refusal(run, decision):
             raise
         _look_again(run, error)
         if isinstance(error, OutcomeUnknownError):
             run.actions.append(f"{words} (answer lost)")
+        elif run.under_way:
+            run.actions.append(run.under_way)
+        run.under_way = ""
         return
     run.actions.append(words)
+    run.under_way = ""
 
 
 def _look_again(run: _Run, error: DeploykitError) -> None:
@@ -311,6 +323,9 @@ def _first_refusal(run: _Run, decision: Decision) -> bool:
 
 
 def _send(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) -> None:
+    def accepted() -> None:
+        run.under_way = f"{_words(decision)} (not seen to its end)"
+
     match decision:
         case Configure(names, _):
             what = ", ".join(names)
@@ -319,7 +334,7 @@ def _send(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) 
                 run.touched[name] = _ids(live.service(name))
             wanted = {*names, *_volumes(run.profile, names)}
             chosen = [change for change in changes if change.service in wanted]
-            execute.apply_change_set(run.railway, change_set(chosen), live.etag, run.sleep)
+            execute.apply_change_set(run.railway, change_set(chosen), live.etag, run.sleep, accepted)
         case Deploy(name, _):
             service = _service(live, name)
             _check_progress(run, f"deploy {name}:", f"{name} was deployed and does not run what is configured")
@@ -332,13 +347,14 @@ def _send(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) 
             for change in changes:
                 if change.service == name and change.kind == kind:
                     todo = execute.adjust(run.railway, service.id, change)
+                    accepted()
                     if todo:
                         run.report(todo)
                         run.notes.append(todo)
             run.previewed = None
         case Delete(name, _):
             deletions = change_set([deletion(name, f"service.{name}")])
-            execute.apply_change_set(run.railway, deletions, live.etag, run.sleep)
+            execute.apply_change_set(run.railway, deletions, live.etag, run.sleep, accepted)
 
 
 def _volumes(profile: Profile, names: Iterable[str]) -> set[str]:

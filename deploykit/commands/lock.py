@@ -20,7 +20,7 @@ from pathlib import Path
 
 import runtime.db
 from deploykit.errors import LockedError, UnreachableError
-from runtime.db import Database, DatabaseError, Duplicate, SchemaError
+from runtime.db import Database, DatabaseError, Duplicate, MissingTable
 
 TTL_SECONDS = 60.0
 """How long a lock outlives an apply whose machine died; one that was killed on this machine is taken over at once."""
@@ -93,10 +93,13 @@ def was_killed_here(holder: str) -> bool:
 
 
 def read(db: Database) -> LockState | None:
-    """Who holds the lock, None when nobody does. An ended lock that was never released is told too."""
+    """Who holds the lock, None when nobody does. An ended lock that was never released is told too.
+
+    Raises DatabaseError, also for a lock that this user may not see: that is no free one.
+    """
     try:
         rows = db.fetch("apply_lock.read")
-    except SchemaError:
+    except MissingTable:
         return None  # no apply ever locked here
     if not rows or rows[0]["holder"] is None:
         return None
@@ -134,7 +137,7 @@ def _prepare(db: Database) -> None:
     try:
         if db.fetch("apply_lock.read"):
             return
-    except SchemaError:
+    except MissingTable:
         db.execute("apply_lock.create")
     with suppress(Duplicate):  # a rival seeded it in the same moment
         db.execute("apply_lock.seed")

@@ -24,6 +24,7 @@ from deploykit.planning.snapshot import LiveService, Snapshot
 from deploykit.planning.view import observation, target
 from deploykit.profile.schema import Profile, Secret, Service
 from deploykit.railway import snapshot as reading
+from deploykit.railway.answers import understood
 from deploykit.railway.client import Railway
 
 Report = Callable[[str], None]
@@ -97,16 +98,17 @@ def found_changes(profile: Profile, railway: Railway, live: Snapshot, secret: Va
 
 
 def _previewed(railway: Railway, changes: list[Change]) -> list[Change]:
-    answer = railway.run("PreviewChangeSet", environmentId=railway.environment_id, input=change_set(changes))[
-        "environmentPreviewChangeSet"
-    ]
-    for diagnostic in answer["diagnostics"] or []:
-        if diagnostic.get("severity") == "error":
-            raise ConfigurationError(
-                f"Railway refuses: {diagnostic.get('message')}", where=str(diagnostic.get("path") or ""),
-                hint="change the profile accordingly",
-            )  # fmt: skip
-    kept = {(one.get("kind"), one.get("path")) for one in (answer["changeSet"] or {}).get("changes") or []}
+    with understood(railway.endpoint):
+        answer = railway.run("PreviewChangeSet", environmentId=railway.environment_id, input=change_set(changes))[
+            "environmentPreviewChangeSet"
+        ]
+        for diagnostic in answer["diagnostics"] or []:
+            if diagnostic.get("severity") == "error":
+                raise ConfigurationError(
+                    f"Railway refuses: {diagnostic.get('message')}", where=str(diagnostic.get("path") or ""),
+                    hint="change the profile accordingly",
+                )  # fmt: skip
+        kept = {(one.get("kind"), one.get("path")) for one in (answer["changeSet"] or {}).get("changes") or []}
     return [change for change in changes if not change.wire or (change.kind, change.path) in kept]
 
 
@@ -127,13 +129,14 @@ def autodeploy_changes(profile: Profile, railway: Railway, live: Snapshot) -> li
 
 def _pushes_deploy(railway: Railway, known: LiveService, service: Service) -> bool:
     """Whether a push deploys the service now; as wanted where Railway has no repository to switch."""
-    status = railway.run(
-        "AutodeployStatus",
-        projectId=railway.project_id,
-        environmentId=railway.environment_id,
-        serviceId=known.id,
-    )["serviceInstanceAutoDeployStatus"]
-    return bool(status["enabled"]) if status["canEnable"] else service.autodeploy == "on_push"
+    with understood(railway.endpoint):
+        status = railway.run(
+            "AutodeployStatus",
+            projectId=railway.project_id,
+            environmentId=railway.environment_id,
+            serviceId=known.id,
+        )["serviceInstanceAutoDeployStatus"]
+        return bool(status["enabled"]) if status["canEnable"] else service.autodeploy == "on_push"
 
 
 def check_environment(profile: Profile, live: Snapshot) -> None:

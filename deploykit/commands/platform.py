@@ -6,7 +6,7 @@ from deploykit.errors import DeploykitError
 from deploykit.planning.snapshot import Snapshot
 from deploykit.profile.schema import Profile
 from deploykit.railway import snapshot
-from deploykit.railway.answers import mask
+from deploykit.railway.answers import said, understood
 from deploykit.railway.client import Railway
 
 MOST_LINES = 500
@@ -49,18 +49,20 @@ class RailwayPlatform:
         return self._lines(deployment, TAIL_LINES, None)[-TAIL_LINES:]
 
     def _lines(self, deployment: str, limit: int, search: str | None) -> tuple[str, ...]:
-        answer = self.railway.run("Logs", deploymentId=deployment, limit=limit, filter=search)
         # An application may say its own secrets before it dies; they are not repeated.
         secrets = tuple(self.railway.secrets)
-        return tuple(mask(str(line["message"]), secrets) for line in sorted(answer["deploymentLogs"], key=_when))
+        with understood(self.railway.endpoint):
+            answer = self.railway.run("Logs", deploymentId=deployment, limit=limit, filter=search)
+            return tuple(said(str(line["message"]), secrets) for line in sorted(answer["deploymentLogs"], key=_when))
 
     def elsewhere(self, deployment: str) -> str | None:
         """The environment of a deployment that this one does not show, None when it is ours. Raises DeploykitError."""
-        found = self.railway.run("Deployment", id=deployment)["deployment"]
-        if found is None or found["environmentId"] == self.railway.environment_id:
-            return None
-        environment = found.get("environment") or {}
-        return str(environment.get("name") or found["environmentId"])
+        with understood(self.railway.endpoint):
+            found = self.railway.run("Deployment", id=deployment)["deployment"]
+            if found is None or found["environmentId"] == self.railway.environment_id:
+                return None
+            environment = found.get("environment") or {}
+            return str(environment.get("name") or found["environmentId"])
 
     def public_database_url(self, profile: Profile) -> str | None:
         """The public address of the profile's database, None when it has none or we may not read it."""
@@ -70,15 +72,15 @@ class RailwayPlatform:
         if live is None or PUBLIC_URL not in live.variables:
             return None
         try:
-            values = self.railway.run(
-                "ServiceVariables",
-                projectId=self.railway.project_id,
-                environmentId=self.railway.environment_id,
-                serviceId=live.id,
-            )["variablesForServiceDeployment"]
+            with understood(self.railway.endpoint):
+                url = self.railway.run(
+                    "ServiceVariables",
+                    projectId=self.railway.project_id,
+                    environmentId=self.railway.environment_id,
+                    serviceId=live.id,
+                )["variablesForServiceDeployment"].get(PUBLIC_URL)
         except DeploykitError:
             return None
-        url = values.get(PUBLIC_URL)
         return str(url) if url else None
 
 

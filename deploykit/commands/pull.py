@@ -15,7 +15,7 @@ from deploykit.planning.snapshot import LiveService, Snapshot
 from deploykit.profile.load import load
 from deploykit.profile.shape import PROFILE_NAME
 from deploykit.railway import snapshot as reading
-from deploykit.railway.answers import RefusedError
+from deploykit.railway.answers import RefusedError, understood
 from deploykit.railway.client import Railway
 
 Report = Callable[[str], None]
@@ -82,14 +82,16 @@ def _complete(service: LiveService, masked: bool, railway: Railway) -> LiveServi
     place = {"projectId": railway.project_id, "environmentId": railway.environment_id, "serviceId": service.id}
     if (service.config.get("source") or {}).get("repo"):
         try:
-            status = railway.run("AutodeployStatus", **place)["serviceInstanceAutoDeployStatus"]
-            service = replace(service, autodeploy=bool(status["enabled"]))
+            with understood(railway.endpoint):
+                status = railway.run("AutodeployStatus", **place)["serviceInstanceAutoDeployStatus"]
+                service = replace(service, autodeploy=bool(status["enabled"]))
         except (RefusedError, AuthenticationError):
             pass  # not told: the profile says nothing about it
     if not masked:
         return service
     try:
-        values = railway.run("Variables", **place)["variables"] or {}
+        with understood(railway.endpoint):
+            values = dict(railway.run("Variables", **place)["variables"] or {})
     except (RefusedError, AuthenticationError):
         return service
     railway.secrets += [str(value) for value in values.values() if value and len(str(value)) >= 8]

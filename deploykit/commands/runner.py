@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploykit.commands import lock, profiles
+from deploykit.commands import database_url, lock, profiles
 from deploykit.commands.applied import Attempt, Place
 from deploykit.commands.apply import ApplyResult, apply
 from deploykit.commands.evaluate import evaluate, find
@@ -276,6 +276,7 @@ class _Work:
 
     def apply(self) -> Response:
         """Do what was planned just before; or plan now, where nothing is destroyed by it."""
+        url = database_url.checked(os.environ.get("DEPLOYKIT_DATABASE_URL"))
         saved = self._reviewed()
         planned = self._planned()
         response = self._shown(planned)
@@ -290,7 +291,7 @@ class _Work:
         if saved:
             mark_used(self._saved, saved)
         try:
-            done = self._carried_out(planned, reviewed, key)
+            done = self._carried_out(planned, reviewed, key, url)
         except (DeploykitError, KeyboardInterrupt) as error:
             return self._failed(response, error)
         return {**response, "applyResult": _result("applied", [
@@ -343,8 +344,7 @@ class _Work:
     def _desired(self) -> Graph:
         return graph(self.profile.model_copy(update={"project": self.profile.project or self.live.project_name}))
 
-    def _carried_out(self, planned: Planned, reviewed: Mapping[str, str], key: bytes) -> ApplyResult:
-        database_url = os.environ.get("DEPLOYKIT_DATABASE_URL")
+    def _carried_out(self, planned: Planned, reviewed: Mapping[str, str], key: bytes, url: str | None) -> ApplyResult:
         place = Place(self.railway.project_id, self.railway.environment_id)
         # A profile that was made of a file holds its literal values, secrets among them: no record is made of it.
         attempt = (
@@ -352,7 +352,7 @@ class _Work:
             if self.wanted.own
             else None
         )
-        with lock.held(database_url, report=self.report) as check_lock:
+        with lock.held(url, report=self.report) as check_lock:
 
             def stopping() -> bool:
                 check_lock()
@@ -365,7 +365,7 @@ class _Work:
                 key=key,
                 secret=secret_values(self.profile, ()),
                 remove=self.remove,
-                database_url=database_url,
+                database_url=url,
                 report=self.report,
                 stopping=stopping,
                 begun=attempt.begun if attempt else lambda: None,

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from deploykit.errors import UnreachableError, UsageError
+from deploykit.commands import operators_url
+from deploykit.errors import UnreachableError
 
 TIMEOUT_SECONDS = 10.0
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def tell_on_change(url: str, memory: Path, result: Mapping[str, Any]) -> bool:
@@ -23,7 +23,7 @@ def tell_on_change(url: str, memory: Path, result: Mapping[str, Any]) -> bool:
     The first verdict is told only when it is bad. ``memory`` holds the last verdict of each profile, and is written
     after the receiver took it, so that a lost message is told again. Raises UnreachableError, UsageError.
     """
-    _check(url)
+    checked(url)
     known = _remembered(memory)
     key = f"{result['profile']}@{result['environment']}"
     before, now = known.get(key, "healthy"), result["verdict"]
@@ -33,23 +33,23 @@ def tell_on_change(url: str, memory: Path, result: Mapping[str, Any]) -> bool:
     return bool(before != now)
 
 
-def _check(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise UsageError("a webhook needs https", hint="plain http only to a loopback address")
+def checked(url: str) -> str:
+    """``url``. Raises UsageError for what is no webhook."""
+    return operators_url.checked(url, "webhook")
 
 
 def _post(url: str, body: Mapping[str, Any]) -> None:
     data = json.dumps(body, ensure_ascii=False, default=str).encode()
     request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"}, method="POST")
     host = urlsplit(url).hostname
+    hint = "check its address; the same command tells it again"
     try:
-        urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS).close()
+        operators_url.answered(request, timeout_seconds=TIMEOUT_SECONDS, most_bytes=0)
     except urllib.error.HTTPError as error:
         # The path of a webhook is its password: only the host is named.
-        raise UnreachableError(f"the webhook answered {error.code}", where=host) from None
+        raise UnreachableError(f"the webhook answered {error.code}", where=host, hint=hint) from None
     except (OSError, ValueError) as error:
-        raise UnreachableError(f"the webhook does not answer: {error}", where=host) from None
+        raise UnreachableError(f"the webhook does not answer: {error}", where=host, hint=hint) from None
 
 
 def _remembered(memory: Path) -> dict[str, str]:

@@ -112,9 +112,9 @@ def _stranger(now: Observation, target: Target) -> Iterator[Decision]:
     for seen in now.services:
         if not seen.managed and seen.name not in target.remove and (seen.daemon or seen.scheduling):
             yield Blocked(
-                f"{seen.name} schedules and the profile does not know it",
-                f"put it into the profile with SCHEDULE_DAEMON_ENABLED: false, or delete it: --allow-destructive "
-                f"--remove {seen.name!r}",
+                f"{seen.name} schedules, or may, and the profile does not know it",
+                f"set SCHEDULE_DAEMON_ENABLED=false on it, put it into the profile with that, or delete it: "
+                f"--allow-destructive --remove {seen.name!r}",
                 seen.name,
             )
         if seen.sealed:
@@ -183,7 +183,11 @@ def _close(now: Observation, target: Target) -> Iterator[Decision]:
     """No service but the target may be configured to schedule."""
     wanted = {one.name: one for one in target.services}
     daemon = target.daemon.name if target.daemon else None
-    closing = tuple(seen.name for seen in now.services if seen.daemon and seen.managed and seen.name != daemon)
+    closing = tuple(
+        seen.name
+        for seen in now.services
+        if seen.managed and seen.name != daemon and (seen.daemon or (_in_secret(seen) and not seen.matches))
+    )
     if closing:
         others = tuple(
             name
@@ -199,11 +203,22 @@ def _gone(now: Observation, target: Target) -> Iterator[Decision]:
     for seen in now.services:
         if seen.name == daemon or not seen.managed or not seen.scheduling:
             continue
+        if _in_secret(seen):
+            yield Blocked(
+                f"a daemon's heart beats in {seen.name}, which is configured to start none",
+                "deploykit ghosts names it; deploykit ghosts --kill ends it",
+                seen.name,
+            )
         if not any(not one.daemon for one in seen.deployments):
             yield Deploy(seen.name, "its running copy still schedules; a new copy takes the closed configuration")
         yield Wait("its old daemon is still there: waiting until it is gone, not until the new one is up", seen.name)
     for name in sorted(now.beating - {daemon}):
         yield Wait("a daemon's heart still beats there although Railway shows no process", name)
+
+
+def _in_secret(seen: Seen) -> bool:
+    """Whether processes of today's configuration schedule although it says that none does: another copy would, too."""
+    return not seen.daemon and any(one.current for one in seen.scheduling)
 
 
 def _open(now: Observation, target: Target) -> Iterator[Decision]:
@@ -260,13 +275,14 @@ def _empty(now: Observation, wanted: Wanted) -> Iterator[Decision]:
     seen = now.service(wanted.name)
     if not wanted.daemon or seen.exclusive:
         return
+    if seen.name in now.beating:
+        # Before anything is stopped: a heart that never stops must not cost the daemon that is there.
+        yield Wait("an old daemon's heart still beats there although Railway shows no process", seen.name)
     for deployed in seen.scheduling:
         if deployed.phase is Phase.LEAVING:
             yield Wait("the old daemon must be gone before the new one starts", seen.name)
         else:
             yield Stop(seen.name, deployed.id, "the old daemon ends before the new one starts")
-    if seen.name in now.beating:
-        yield Wait("an old daemon's heart still beats there although Railway shows no process", seen.name)
 
 
 def _start(seen: Seen, wanted: Wanted, fits: object) -> Iterator[Decision]:

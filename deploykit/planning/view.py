@@ -15,7 +15,9 @@ from deploykit.profile.schema import DAEMON_FLAG, WORKER_FLAG, Profile, Service
 KIND_OF_DAEMON = "schedule_daemon"
 _ACTIVE = ("SUCCESS", "SLEEPING")
 FRESH_SECONDS = 60.0
-"""A heartbeat older than this proves nothing alive (RUNTIME: a beat every 10 s, a lease of 45 s)."""
+"""A heartbeat older than this proves nothing alive (RUNTIME: a beat every 10 s, a lease of 45 s) …"""
+MISSED_BEATS = 3
+"""… unless its process promised to beat more rarely: then so many beats must be missing."""
 
 
 class Beat(Protocol):
@@ -31,6 +33,8 @@ class Beat(Protocol):
     def service(self) -> str | None: ...
     @property
     def deployment(self) -> str | None: ...
+    @property
+    def heartbeat_interval_ms(self) -> int | None: ...
 
 
 def target(profile: Profile, remove: Iterable[str] = ()) -> Target:
@@ -73,18 +77,29 @@ def observation(
     changed = {volumes.get(name, name) for name in changed}
     databases = {one.name for one in target(profile).services if one.is_database}
     names = live.volume_names
+    hearts = [beat for beat in beats or () if _is_daemons_heart(beat)]
+    beating = {beat.deployment for beat in hearts if beat.deployment is not None}
     seen = tuple(
         replace(
-            _seen(profile, _unmasked(profile, one, changes), one.name not in changed, databases, one.name in stalled),
+            _seen(
+                profile,
+                _unmasked(profile, one, changes),
+                one.name not in changed,
+                databases,
+                one.name in stalled,
+                beating,
+            ),
             exclusive=_keeps_volume(profile, one, names),
             loose=frozenset(change.kind for change in changes if change.own and change.service == one.name),
         )
         for one in live.services
     )
-    return Observation(seen, _beating(live, beats), dict(failed or {}), beats is None)
+    return Observation(seen, _beating(live, hearts), dict(failed or {}), beats is None)
 
 
-def _seen(profile: Profile, live: LiveService, matches: bool, databases: set[str], stalled: bool) -> Seen:
+def _seen(
+    profile: Profile, live: LiveService, matches: bool, databases: set[str], stalled: bool, beating: set[str]
+) -> Seen:
     service = profile.services.get(live.name)
     is_database = live.name in databases
     return Seen(
@@ -95,7 +110,12 @@ def _seen(profile: Profile, live: LiveService, matches: bool, databases: set[str
         matches=matches or is_database,
         sealed=service is not None and service.is_app and _is_sealed(live, DAEMON_FLAG),
         deployments=tuple(
-            replace(deployed, current=False) if stalled and lags(live, one) else deployed
+            replace(
+                deployed,
+                # A heart that beats outweighs every flag: a start command or a file may set what no variable says.
+                daemon=deployed.daemon or one.id in beating,
+                current=deployed.current and not (stalled and lags(live, one)),
+            )
             for one in live.deployments
             if (deployed := _deployed(profile, live, one, is_database)) is not None
         ),
@@ -146,15 +166,37 @@ def _flag(live: LiveService, name: str, absent: bool) -> bool:
     variable = live.variables.get(name)
     if variable is None:
         return absent
-    return variable.value is None or variable.value.strip().lower() not in ("false", "")
+    return variable.value is None or may_be_on(variable.value, absent)
+
+
+def may_be_on(value: str, absent: bool = False) -> bool:
+    """Whether some application takes this value of a flag for true; an empty one is ``absent``, as good as unset.
+
+    Railway renders a reference that leads nowhere as empty.
+    """
+    word = value.strip().lower()
+    return word != "false" if word else absent
 
 
 def _may_schedule(profile: Profile, live: LiveService, command: str | None) -> bool:
-    """Whether a process without the flag may be a daemon: the application is known, or the command is a daemon's."""
+    """Whether a process without the flag may be a daemon: the application is known, or the command is a daemon's.
+
+    A service made by hand that starts from the web server's source what the web server starts is the application too.
+    """
     service = profile.services.get(live.name)
     if service is not None and service.is_app:
         return True
-    return command is not None and command in {one.start for one in profile.services.values() if one.role == "daemon"}
+    return any(
+        command is not None and command == one.start and (one.role == "daemon" or _same_source(one, live))
+        for one in profile.services.values()
+        if one.is_app
+    )
+
+
+def _same_source(service: Service, live: LiveService) -> bool:
+    source = live.config.get("source") or {}
+    wanted = service.source
+    return wanted is not None and (source.get("repo"), source.get("image")) == (wanted.repo, wanted.image)
 
 
 def _runs(profile: Profile, live: LiveService, role: str) -> bool:
@@ -177,12 +219,11 @@ def _deployed(profile: Profile, live: LiveService, deployment: LiveDeployment, i
         daemon = configured_daemon(profile, live) or live.name in {one.name for one in profile.daemons}
         return Deployed(deployment.id, phase, daemon=daemon, worker=configured_worker(profile, live))
     command = (deployment.settings or {}).get("startCommand") or live.start_command
-    flag = variables.get(DAEMON_FLAG)
     workers = {service.start for service in profile.services.values() if service.role == "worker"}
     return Deployed(
         deployment.id,
         phase,
-        daemon=flag.strip().lower() not in ("false", "") if flag is not None else _may_schedule(profile, live, command),
+        daemon=may_be_on(variables.get(DAEMON_FLAG, ""), _may_schedule(profile, live, command)),
         worker=command in workers or variables.get(WORKER_FLAG, "false").strip().lower() == "true",
         current=current(live, deployment),
     )
@@ -242,16 +283,18 @@ def _phase(live: LiveService, deployment: LiveDeployment) -> Phase | None:
     return Phase.STARTED
 
 
-def _beating(live: Snapshot, beats: Iterable[Beat] | None) -> frozenset[str]:
+def _is_daemons_heart(beat: Beat) -> bool:
+    """Whether a row is a schedule daemon's that was alive a moment ago."""
+    patience = max(FRESH_SECONDS, MISSED_BEATS * (beat.heartbeat_interval_ms or 0) / 1000)
+    fresh = beat.seconds_ago is not None and beat.seconds_ago < patience
+    return beat.kind == KIND_OF_DAEMON and beat.status in ("RUNNING", "STANDBY", "DRAINING") and fresh
+
+
+def _beating(live: Snapshot, hearts: Iterable[Beat]) -> frozenset[str]:
     """Services whose daemon beats from a deployment that Railway does not list as running."""
     running = {one.id for service in live.services for one in service.deployments if one.possibly is not Possibly.GONE}
     return frozenset(
         beat.service or "an unknown service"
-        for beat in beats or ()
-        if beat.kind == KIND_OF_DAEMON
-        and beat.status in ("RUNNING", "STANDBY", "DRAINING")
-        and beat.deployment is not None
-        and beat.deployment not in running
-        and beat.seconds_ago is not None
-        and beat.seconds_ago < FRESH_SECONDS
+        for beat in hearts
+        if beat.deployment is not None and beat.deployment not in running
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -20,6 +21,7 @@ from deploykit.errors import (
     StalePlanError,
     UnreachableError,
 )
+from deploykit.sources.printable import plain
 
 HIDDEN = "«hidden»"
 _URL_PASSWORD = re.compile(r"(\w://[^\s:/@]*:)[^\s/@]+@")
@@ -51,6 +53,24 @@ _BUSY = (
 )
 
 
+@contextmanager
+def understood(where: str, otherwise: type[UnreachableError] = UnreachableError) -> Iterator[None]:
+    """Take an answer apart: raises ``otherwise`` where it is not in the shape that was asked for.
+
+    Railway's API moves every week, and a proxy may cut an answer short that is JSON all the same.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        # Of what stands there instead nothing is repeated: it may be a value.
+        lacks = f": it lacks {error}" if isinstance(error, KeyError) else ""
+        raise otherwise(
+            f"Railway's answer is not what was asked for{lacks}",
+            where=where,
+            hint="run the same command again; if it stays, Railway's API changed: update deploykit, or report this",
+        ) from error
+
+
 def read(
     status: int,
     headers: Mapping[str, str],
@@ -71,6 +91,8 @@ def read(
             hint=f"{wait} and run the same command again; Hobby allows 1,000 requests an hour",
             retry_after_seconds=pause,
         )
+    if status == 401:
+        raise AuthenticationError("Railway refuses the token", where=where, hint=TOKEN_HINT)
     if status >= 500:
         raise UnreachableError(f"Railway answers {status}", where=where, hint="Railway has trouble: try again later")
     try:
@@ -96,8 +118,9 @@ def read(
 
 def _refusal(error: Any, where: str, headers: Mapping[str, str], secrets: tuple[str, ...]) -> DeploykitError:
     error = error if isinstance(error, dict) else {}
-    message = mask(str(error.get("message") or "an error without a message"), secrets)
-    extensions = error.get("extensions") or {}
+    message = said(str(error.get("message") or "an error without a message"), secrets)
+    extensions = error.get("extensions")
+    extensions = extensions if isinstance(extensions, dict) else {}
     code = str(extensions.get("code") or "")
     lower = message.lower()
     trace = extensions.get("traceId") or next(
@@ -145,6 +168,13 @@ def retry_after_seconds(value: str | None) -> float | None:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
         return None
+
+
+def said(text: str, secrets: tuple[str, ...]) -> str:
+    """Somebody else's words as they are repeated: masked, on one line, without what would steer a terminal."""
+    return mask(
+        plain(mask(text, secrets)), secrets
+    )  # twice: a colour in the middle of a secret hides it the first time
 
 
 def mask(text: str, secrets: tuple[str, ...]) -> str:

@@ -21,7 +21,7 @@ import httpx2
 
 from deploykit import __version__
 from deploykit.errors import AuthenticationError, ConfigurationError, RateLimitedError, UnreachableError
-from deploykit.railway.answers import TOKEN_HINT, OutcomeUnknownError, read
+from deploykit.railway.answers import TOKEN_HINT, OutcomeUnknownError, read, understood
 from deploykit.railway.operations import document, is_mutation
 
 ENDPOINT = "https://backboard.railway.com/graphql/v2"
@@ -225,16 +225,27 @@ def _check_token(token: str) -> None:
 
 
 def _endpoint(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    """``url`` as it is asked and shown: what may be a secret, a login or a query, is refused or left out."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # an unfinished [ or a port that is no number
+        known = False
+    if not known:
         raise ConfigurationError("DEPLOYKIT_RAILWAY_URL is no http(s) URL", hint="unset it to use Railway itself")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError(
+            "DEPLOYKIT_RAILWAY_URL holds a login, which would replace the token",
+            where=parts.hostname,
+            hint="write it without user and password: the token comes from RAILWAY_TOKEN",
+        )
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise ConfigurationError(
             "DEPLOYKIT_RAILWAY_URL would send the token in clear text",
             where=parts.hostname,
             hint="use https; plain http is for a sandbox on this machine only",
         )
-    return url
+    return parts._replace(query="", fragment="").geturl()
 
 
 def _headers(**token: str) -> dict[str, str]:
@@ -245,10 +256,11 @@ def _headers(**token: str) -> dict[str, str]:
 def _as_project_token(railway: Railway, token: str) -> bool:
     railway.headers = _headers(**{"project-access-token": token})
     try:
-        found = railway.run("IdentifyProjectToken")["projectToken"]
+        with understood(railway.endpoint):
+            found = railway.run("IdentifyProjectToken")["projectToken"]
+            railway.project_id, railway.environment_id = str(found["projectId"]), str(found["environmentId"])
     except AuthenticationError:
         return False
-    railway.project_id, railway.environment_id = found["projectId"], found["environmentId"]
     return True
 
 
@@ -285,8 +297,9 @@ def _choose_environment(railway: Railway, environ: Mapping[str, str], environmen
     if environment_id:
         railway.environment_id = environment_id
         return
-    environments = railway.run("ProjectEnvironments", projectId=project_id)["project"]["environments"]["edges"]
-    names = {edge["node"]["name"]: edge["node"]["id"] for edge in environments}
+    with understood(railway.endpoint):
+        environments = railway.run("ProjectEnvironments", projectId=project_id)["project"]["environments"]["edges"]
+        names = {edge["node"]["name"]: edge["node"]["id"] for edge in environments}
     if environment_name not in names:
         raise ConfigurationError(
             f"the project has no environment {environment_name!r}",

@@ -9,6 +9,7 @@ from typing import Any
 from deploykit.errors import DeploykitError, UnreachableError
 from deploykit.planning import change as kinds
 from deploykit.planning.change import Change
+from deploykit.railway.answers import OutcomeUnknownError, understood
 from deploykit.railway.client import Railway
 
 COMMIT_MESSAGE = "deploykit apply"
@@ -19,43 +20,58 @@ Sleep = Callable[[float], None]
 
 
 class ChangeSetFailedError(DeploykitError):
-    """Railway accepted a change set and then did not carry it out."""
+    """Railway accepted a change set and did not carry it out; ``applied`` are changes that it did all the same."""
+
+    def __init__(self, message: str, *, where: str, hint: str, applied: tuple[str, ...] = ()) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.applied = applied
 
 
-def apply_change_set(railway: Railway, change_set: dict[str, Any], etag: str, sleep: Sleep = time.sleep) -> None:
-    """Commit a change set on top of ``etag`` and wait until it is really applied.
+def apply_change_set(
+    railway: Railway,
+    change_set: dict[str, Any],
+    etag: str,
+    sleep: Sleep = time.sleep,
+    accepted: Callable[[], None] = lambda: None,
+) -> None:
+    """Commit a change set on top of ``etag`` and wait until it is really applied; ``accepted`` is called in between.
 
     "applied" can be optimistic, so the commit's workflow is asked as well (Railway IaC: apply status). Raises
     StalePlanError, ChangeSetFailedError, OutcomeUnknownError and the client's other errors.
     """
-    answer = railway.run(
-        "ApplyChangeSet",
-        environmentId=railway.environment_id,
-        input=change_set,
-        commitMessage=COMMIT_MESSAGE,
-        baseConfigEtag=etag,
-    )["environmentApplyChangeSet"]
-    deadline = time.monotonic() + APPLY_PATIENCE_SECONDS
-    pause = FAST_POLL_SECONDS
-    while answer["status"] == "applying":
-        if time.monotonic() > deadline:
-            raise UnreachableError(
-                f"Railway still applies change set {answer['id']} after {APPLY_PATIENCE_SECONDS:.0f} s",
-                where=railway.endpoint,
-                hint="run the same command again: it goes on from what is there",
-            )
-        sleep(pause)
-        pause = min(POLL_SECONDS, pause * 2)
-        answer = railway.run("ChangeSetStatus", environmentId=railway.environment_id, id=answer["id"])[
-            "environmentChangeSetApply"
-        ]
-    _check_changes(railway, answer)
-    if answer.get("stagedPatchId"):
-        _await_workflow(railway, answer["stagedPatchId"], deadline, sleep)
+    with understood(railway.endpoint, OutcomeUnknownError):
+        answer = railway.run(
+            "ApplyChangeSet",
+            environmentId=railway.environment_id,
+            input=change_set,
+            commitMessage=COMMIT_MESSAGE,
+            baseConfigEtag=etag,
+        )["environmentApplyChangeSet"]
+        accepted()
+        deadline = time.monotonic() + APPLY_PATIENCE_SECONDS
+        pause = FAST_POLL_SECONDS
+        while answer["status"] == "applying":
+            if time.monotonic() > deadline:
+                raise UnreachableError(
+                    f"Railway still applies change set {answer['id']} after {APPLY_PATIENCE_SECONDS:.0f} s",
+                    where=railway.endpoint,
+                    hint="run the same command again: it goes on from what is there",
+                )
+            sleep(pause)
+            pause = min(POLL_SECONDS, pause * 2)
+            answer = railway.run("ChangeSetStatus", environmentId=railway.environment_id, id=answer["id"])[
+                "environmentChangeSetApply"
+            ]
+        _check_changes(railway, answer)
+        if answer.get("stagedPatchId"):
+            _await_workflow(railway, answer["stagedPatchId"], deadline, sleep)
 
 
 def _check_changes(railway: Railway, answer: dict[str, Any]) -> None:
-    failed = [change["summary"] for change in answer["changes"] or [] if change["status"] == "failed"]
+    failed, applied = (
+        [change["summary"] for change in answer["changes"] or [] if change["status"] == status]
+        for status in ("failed", "applied")
+    )
     if answer["status"] == "applied" and not failed:
         return
     said = [str(one.get("message")) for one in answer.get("diagnostics") or [] if isinstance(one, dict)]
@@ -64,6 +80,7 @@ def _check_changes(railway: Railway, answer: dict[str, Any]) -> None:
         f"Railway did not apply the change set ({answer['status']}): {why}",
         where=railway.endpoint,
         hint="correct what Railway names, then run the same command again",
+        applied=tuple(applied),
     )
 
 
@@ -87,8 +104,9 @@ def _await_workflow(railway: Railway, patch_id: str, deadline: float, sleep: Sle
 
 def deploy(railway: Railway, service_id: str) -> str:
     """Start a deployment of the stored configuration; its id."""
-    answer = railway.run("DeployService", environmentId=railway.environment_id, serviceId=service_id)
-    return str(answer["serviceInstanceDeployV2"])
+    with understood(railway.endpoint, OutcomeUnknownError):
+        answer = railway.run("DeployService", environmentId=railway.environment_id, serviceId=service_id)
+        return str(answer["serviceInstanceDeployV2"])
 
 
 def remove_deployment(railway: Railway, deployment_id: str) -> None:
@@ -103,13 +121,16 @@ def adjust(railway: Railway, service_id: str, change: Change) -> str:
         case kinds.AUTODEPLOY_OFF | kinds.AUTODEPLOY_ON:
             railway.run("SetAutodeploy", input={**place, **change.own})
         case kinds.DOMAIN_CREATE:
-            answer = railway.run("CreateDomain", input={**place, **change.own})["customDomainCreate"]
-            return _dns(change.own["domain"], answer["status"]["dnsRecords"])
+            with understood(railway.endpoint, OutcomeUnknownError):
+                answer = railway.run("CreateDomain", input={**place, **change.own})["customDomainCreate"]
+                return _dns(change.own["domain"], answer["status"]["dnsRecords"])
         case kinds.DOMAIN_UPDATE:
-            for domain in railway.run("ServiceDomains", **place)["domains"]["customDomains"]:
-                if domain["domain"] == change.own["domain"]:
-                    here = {"environmentId": railway.environment_id, "id": domain["id"]}
-                    railway.run("SetDomainPort", **here, targetPort=change.own["targetPort"])
+            with understood(railway.endpoint):
+                domains = railway.run("ServiceDomains", **place)["domains"]["customDomains"]
+                ids = [domain["id"] for domain in domains if domain["domain"] == change.own["domain"]]
+            for domain_id in ids:
+                here = {"environmentId": railway.environment_id, "id": domain_id}
+                railway.run("SetDomainPort", **here, targetPort=change.own["targetPort"])
     return ""
 
 

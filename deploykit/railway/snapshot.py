@@ -19,7 +19,7 @@ from deploykit.planning.snapshot import (
     Snapshot,
     StagedPatch,
 )
-from deploykit.railway.answers import RefusedError
+from deploykit.railway.answers import RefusedError, understood
 from deploykit.railway.client import Railway
 
 KEPT_GONE = 3
@@ -38,7 +38,11 @@ def read(railway: Railway, known: Snapshots | None = None) -> Snapshot:
     Variable values are asked for in clear text, because a flag must be known to be judged; where Railway withholds
     them the snapshot says ``masked``. Raises the client's errors, UnreachableError for a list cut short.
     """
-    known = {} if known is None else known
+    with understood(railway.endpoint):
+        return _snapshot(railway, {} if known is None else known)
+
+
+def _snapshot(railway: Railway, known: Snapshots) -> Snapshot:
     answer, masked = _answer(railway)
     environment = answer["environment"]
     if environment is None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from deploykit.findings import Finding, Place, Severity
 from deploykit.sources.pattern import pattern
+from deploykit.sources.printable import printable
 
 WIDTH = 80
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
@@ -122,7 +123,7 @@ def _quoted(
     if len(shown) > room:
         shown = shown[: room - 1] + "…"
     shown = shown.replace("\t", " ")
-    yield f"{style.dim(f'{place.line:>{gutter}} |')} {_printable(shown)}"
+    yield f"{style.dim(f'{place.line:>{gutter}} |')} {printable(shown)}"
     before = _cells(shown[: start - cut])
     marks = "^" * max(1, min(_cells(shown[start - cut : end - cut]), room - before))
     pad = f"{' ' * gutter} {style.dim('|')} {' ' * before}{style.paint(marks, f'1;{colour}')}"
@@ -132,15 +133,6 @@ def _quoted(
         yield pad
         if words:
             yield from (f"{' ' * gutter} {style.dim('|')} {piece}" for piece in _wrapped(words, room, hyphens=True))
-
-
-def _printable(text: str) -> str:
-    """``text`` without characters that would move a terminal's cursor."""
-    if text.isascii() and text.isprintable():
-        return text
-    import unicodedata
-
-    return "".join("·" if unicodedata.category(character) in ("Cc", "Cf") else character for character in text)
 
 
 def _cells(text: str) -> int:

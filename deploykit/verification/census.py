@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from deploykit.planning.snapshot import Instance, LiveDeployment, LiveService, Possibly
+from deploykit.planning.view import may_be_on
 from deploykit.profile.schema import DAEMON_FLAG, DAEMON_POLL, WORKER_FLAG, WORKER_POLL, Profile, Service
 from deploykit.verification.evidence import Evidence, gone, home
 from deploykit.verification.liveness import Life, Pulse, bare, beat_seconds, hung_seconds, lives
@@ -390,19 +391,25 @@ class _Kind:
         return beat.heartbeat_interval_ms is None and age is not None and age < patience
 
     def _silent_ghosts(self) -> Iterator[Row]:
-        """Services outside the profile whose deployed flags run this kind, though nobody of them beats here."""
+        """Services outside the profile whose deployed flags run this kind, though nobody of them beats here.
+
+        One that sleeps is among them: the next packet wakes it.
+        """
         flag = DAEMON_FLAG if self.kind == DAEMON else WORKER_FLAG
         known = {life.heartbeat.deployment for life in self.lives if life.pulse is Pulse.ALIVE}
         for service in self.snapshot.services if self.snapshot else ():
             if service.name in self.profile.services or service.name == _database(self.profile):
                 continue
             for deployment in service.deployments:
-                if deployment.possibly is not Possibly.RUNNING or deployment.id in known:
+                asleep = deployment.status == "SLEEPING"
+                if deployment.id in known or not (asleep or deployment.possibly is Possibly.RUNNING):
                     continue
                 if _enabled(service, deployment, flag) or _same_start(self.profile, service, self.kind):
-                    why = f"the profile has no service {service.name!r}, and it runs with {flag} or the same command"
+                    does = "sleeps, and wakes" if asleep else "runs"
+                    why = f"the profile has no service {service.name!r}, and it {does} with {flag} or the same command"
                     replica = deployment.instances[0].id if deployment.instances else None
-                    yield Row(self.kind, Class.GHOST_SERVICE, service.name, deployment.id, replica, why=why, alive=True)
+                    place = Row(self.kind, Class.GHOST_SERVICE, service.name, deployment.id, replica, why=why)
+                    yield replace(place, alive=not asleep)
 
     def _row(self, beat: Heartbeat, class_: Class, why: str, service: str | None = None, *, alive: bool = True) -> Row:
         return Row(
@@ -512,9 +519,12 @@ def _silence(life: Life) -> str:
 
 def _enabled(service: LiveService, deployment: LiveDeployment, flag: str) -> bool:
     if deployment.variables is not None:
-        return deployment.variables.get(flag) == "true"
-    variable = service.variables.get(flag)
-    return variable is not None and variable.value == "true"
+        value = deployment.variables.get(flag)
+    else:
+        variable = service.variables.get(flag)
+        value = variable.value if variable else None
+    # Whose code it is nobody knows; that of the guide starts a daemon unless it is told "false".
+    return value is not None and (may_be_on(value) if flag == DAEMON_FLAG else value == "true")
 
 
 def _same_start(profile: Profile, service: LiveService, kind: str) -> bool:

@@ -8,13 +8,14 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from runtime.db.database import Database, Row, instant, stamp
-from runtime.db.errors import Conflict, DatabaseError, Duplicate, SchemaError, Unreachable
+from runtime.db.errors import Conflict, DatabaseError, Duplicate, MissingTable, SchemaError, Unreachable
 
 __all__ = [
     "Conflict",
     "Database",
     "DatabaseError",
     "Duplicate",
+    "MissingTable",
     "Row",
     "SchemaError",
     "ServerFacts",

@@ -33,3 +33,7 @@ class SchemaError(DatabaseError):
     """A table, column, index or right is missing: waiting will not help."""
 
     hint = "run `python -m runtime migrate` with a user that may create tables"
+
+
+class MissingTable(SchemaError):
+    """The table is not there: nobody ever wrote into it. A table that we may not read raises a mere SchemaError."""

@@ -14,7 +14,7 @@ import pymysql
 from pymysql.constants import CLIENT, COMMAND
 
 from runtime.db.database import Database, Row
-from runtime.db.errors import Conflict, DatabaseError, Duplicate, SchemaError, Unreachable
+from runtime.db.errors import Conflict, DatabaseError, Duplicate, MissingTable, SchemaError, Unreachable
 
 # Deadlock, lock wait, group replication and Galera certification, commit hook, killed statement, time limit.
 _CONFLICTS = {1213, 1205, 3100, 3101, 1180, 1317, 1969, 3024}
@@ -23,7 +23,8 @@ _UNREACHABLE = {0, 2002, 2003, 2006, 2013, 2014, 2055, 4031, 1927, 1290, 1836, 1
 # A new primary that still applies the old one's work, a host that knocked too often, a full disk or table: it passes.
 _UNREACHABLE |= {3796, 3797, 3798, 1129, 1158, 1159, 1160, 1161, 1021, 1030, 1114, 1206, 1637}
 _DUPLICATES = {1062}
-_SCHEMA = {1044, 1045, 1049, 1054, 1142, 1143, 1146, 1176, 1227, 1698, 3118}
+_NO_TABLE = 1146
+_SCHEMA = {1044, 1045, 1049, 1054, 1142, 1143, 1176, 1227, 1698, 3118}
 _NO_TLS = 2026
 READ_TIMEOUT_SECONDS = 10
 
@@ -186,8 +187,10 @@ class MySQL(Database):
             return Conflict(message)
         if code in _DUPLICATES:
             return Duplicate(message)
+        if code == _NO_TABLE:
+            return MissingTable(message)
         if code in _SCHEMA:
-            return SchemaError(message, None if code in (1054, 1146, 1176) else _ACCESS_HINT)
+            return SchemaError(message, None if code in (1054, 1176) else _ACCESS_HINT)
         if isinstance(error, RuntimeError):
             return SchemaError(message, "let the server offer TLS: its password plugin needs it")
         if code in _UNREACHABLE or isinstance(error, (OSError, pymysql.InterfaceError)):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.db.database import Database, Row
-from runtime.db.errors import Conflict, DatabaseError, Duplicate, SchemaError, Unreachable
+from runtime.db.errors import Conflict, DatabaseError, Duplicate, MissingTable, SchemaError, Unreachable
 
 
 class SQLite(Database):
@@ -125,7 +125,9 @@ class SQLite(Database):
             return Duplicate(text)
         if "locked" in message or "busy" in message:
             return Conflict(text)
-        if "no such table" in message or "no such column" in message or "has no column" in message:
+        if "no such table" in message:
+            return MissingTable(text)
+        if "no such column" in message or "has no column" in message:
             return SchemaError(text)
         if "unable to open" in message or "disk I/O" in message or "readonly" in message or "interrupted" in message:
             return Unreachable(text, "check that the folder exists and may be written")

@@ -58,7 +58,13 @@ class Stage:
     def plan(self, profile: Profile, remove: Iterable[str] = ()) -> Planned:
         return plan(profile, self.railway, remove=remove)
 
-    def apply(self, profile: Profile, remove: Iterable[str] = (), planned: Planned | None = None) -> ApplyResult:
+    def apply(
+        self,
+        profile: Profile,
+        remove: Iterable[str] = (),
+        planned: Planned | None = None,
+        database_url: str | None = None,
+    ) -> ApplyResult:
         """Plan, unless a plan is given, and carry it out."""
         planned = planned or self.plan(profile, remove)
         reviewed = dict(planned.plan.drift)
@@ -68,6 +74,7 @@ class Stage:
             reviewed=reviewed,
             key=planned.key,
             remove=remove,
+            database_url=database_url,
             patience_seconds=30,
         )
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import runtime.db
 from deploykit.commands.apply import apply
-from deploykit.errors import AuthenticationError, DeploykitError, StalePlanError
+from deploykit.errors import AuthenticationError, DeploykitError, PartialApplyError, StalePlanError, UnreachableError
 from deploykit.profile.schema import Profile, Service
 from deploykit.railway.client import Railway
-from tests.apply.stage import Stage, bundled, staged
+from runtime import heartbeats
+from runtime.db import Database, MissingTable, SchemaError
+from runtime.identity import Identity
+from runtime.migrations import migrate
+from tests.apply.stage import START, Stage, bundled, staged
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +103,46 @@ def test_a_domain_that_somebody_has_is_an_error_that_names_what_was_done(stage: 
     other = with_service(bundled("pre-launch"), "schedule-daemon", domains=["taken.example.com"])
     with pytest.raises(DeploykitError, match="already in use"):
         stage.apply(other)
+
+
+def test_a_step_of_which_one_half_was_done_is_an_apply_in_part(stage: Stage) -> None:
+    stage.apply(with_web(bundled("pre-launch"), domains=["half-taken.example.com"]))
+    other = with_service(
+        bundled("pre-launch"), "schedule-daemon", domains=["free.example.com", "half-taken.example.com"]
+    )
+    with pytest.raises(PartialApplyError, match="already in use"):
+        stage.apply(other)
+
+
+@pytest.mark.parametrize(
+    ("fault", "parameters", "partial"),
+    [
+        ("apply-fails-halfway", {"applied": 1}, True),
+        ("apply-fails-halfway", {"applied": 0}, False),
+        ("apply-failed-empty-changes", {}, False),
+    ],
+)
+def test_a_commit_that_fails_is_in_part_only_when_something_of_it_was_done(
+    stage: Stage, fault: str, parameters: dict[str, Any], partial: bool
+) -> None:
+    stage.apply(bundled("pre-launch"))
+    env = bundled("pre-launch").services["web-server"].env
+    stage.sandbox.fault(fault, **parameters)
+    with pytest.raises(DeploykitError, match="did not apply") as stopped:
+        stage.apply(with_web(bundled("pre-launch"), env={**env, "ONE": "1", "TWO": "2"}))
+    assert isinstance(stopped.value, PartialApplyError) is partial
+
+
+def test_a_commit_that_railway_took_on_and_that_nobody_saw_end_is_an_apply_in_part(stage: Stage) -> None:
+    stage.apply(bundled("pre-launch"))
+    wanted = with_web(bundled("pre-launch"), draining_seconds=29)
+    stage.sandbox.fault("slow-apply", seconds=0.5)
+    stage.sandbox.fault("error", field="environmentChangeSetApply", message="Not Authorized", count=None)
+    with pytest.raises(PartialApplyError, match=r"done so far: configure web-server: .*not seen to its end"):
+        stage.apply(wanted)
+    stage.sandbox.clear_faults()
+    stage.apply(wanted)
+    assert stage.plan(wanted).plan.empty
 
 
 def test_a_new_service_gets_its_domain_and_is_held_back(tmp_path: Any) -> None:
@@ -209,3 +255,71 @@ def test_a_sealed_flag_stops_before_anything_is_touched_and_no_loop_follows(tmp_
         fresh.sandbox.graphql(COMMIT, {"e": fresh.sandbox.environment_id, "p": patch})
         fresh.apply(bundled("100-users"))
         assert fresh.plan(bundled("100-users")).plan.empty
+
+
+def test_a_daemon_that_only_its_heart_betrays_stops_the_apply_before_a_second_one_starts(tmp_path: Path) -> None:
+    wanted = bundled("pre-launch")
+    start = f": what no flag tells; {START['web']}"
+    stranger = Service(name="by-hand", role="other", source=wanted.services["web-server"].source, start=start)
+    with staged(tmp_path / "railway") as fresh:
+        fresh.apply(wanted.model_copy(update={"services": {"by-hand": stranger}}))
+        by_hand = fresh.plan(wanted).live.service("by-hand")
+        assert by_hand is not None
+        url = f"sqlite:///{tmp_path / 'jobs.db'}"
+        with runtime.db.connect(url, create=True) as database:
+            migrate(database)
+            heart = replace(IDENTITY, service="by-hand", deployment=by_hand.deployments[0].id)
+            heartbeats.register(database, heart)
+        planned = fresh.plan(wanted)
+        assert planned.plan.blocked is None  # a plan reads no heartbeats: nothing else tells
+        fresh.sandbox.reset_requests()
+        with pytest.raises(DeploykitError, match="by-hand schedules"):
+            fresh.apply(wanted, planned=planned, database_url=url)
+        assert not fresh.mutations()
+
+
+def test_a_database_that_is_away_for_a_moment_stops_no_heart(tmp_path: Path) -> None:
+    wanted = bundled("pre-launch")
+    jobs = tmp_path / "jobs.db"
+    with runtime.db.connect(f"sqlite:///{jobs}", create=True) as database:
+        migrate(database)
+        heartbeats.register(database, replace(IDENTITY, service="schedule-daemon", deployment="a-zombie"))
+
+    def away(seconds: float) -> None:
+        if jobs.exists():
+            jobs.rename(tmp_path / "away.db")
+        time.sleep(seconds)
+
+    with staged(tmp_path / "railway") as fresh:
+        planned = fresh.plan(wanted)
+        with pytest.raises(UnreachableError, match="heart still beats"):
+            apply(
+                wanted,
+                fresh.railway,
+                reviewed=planned.plan.drift,
+                key=planned.key,
+                database_url=f"sqlite:///{jobs}",
+                sleep=away,
+                patience_seconds=1,
+            )
+        assert not jobs.exists()
+        assert not fresh.mutations()
+
+
+@pytest.mark.parametrize(("error", "read"), [(MissingTable("no such table"), True), (SchemaError("denied"), False)])
+def test_tables_that_we_may_not_read_are_not_read_and_those_that_are_not_there_hold_no_heart(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: SchemaError, read: bool
+) -> None:
+    def refuse(database: Database) -> list[heartbeats.Heartbeat]:
+        raise error
+
+    monkeypatch.setattr(heartbeats, "read", refuse)
+    url = f"sqlite:///{tmp_path / 'jobs.db'}"
+    runtime.db.connect(url, create=True).close()
+    assert stage.apply(bundled("pre-launch"), database_url=url).heartbeats_read is read
+
+
+IDENTITY = Identity(
+    id="heart", kind="schedule_daemon", service=None, deployment=None, replica=None, hostname="there", pid=1,
+    profile=None, poll_interval_ms=60_000, heartbeat_interval_ms=10_000,
+)  # fmt: skip

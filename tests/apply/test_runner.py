@@ -159,6 +159,20 @@ def test_a_failure_is_a_failure_and_says_what_was_applied(railway: Command) -> N
     assert railway("apply")["ok"], "the same command again goes on from what is there"
 
 
+def test_a_folder_that_keeps_no_record_is_named_before_anything_is_done(railway: Command) -> None:
+    railway.has(bundled("1000-users"))
+    (railway.folder / ".deploykit").write_text("in the way")
+    planned = railway("plan")
+    assert planned["ok"], planned["diagnostics"]
+    railway.stage.sandbox.reset_requests()
+    refused = railway("apply")
+    said = refused["diagnostics"][-1]
+    assert (refused["ok"], "internal error" in said["message"]) == (False, False)
+    assert ".deploykit" in said["path"]
+    assert "rights" in said["message"]
+    assert not railway.stage.mutations()
+
+
 @pytest.mark.node
 def test_current_and_plan_are_what_railways_own_engine_answers(railway: Command, tmp_path: Path) -> None:
     stage = railway.stage

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,24 @@ class Cli:
             check=False,
         )
         return Answer(done.returncode, done.stdout, done.stderr)
+
+    def at_a_terminal(self, *args: str, answer: bytes) -> Answer:
+        """Run it on a terminal of its own and type ``answer`` at its first question; ``out`` is the whole screen."""
+        child, terminal = pty.fork()
+        if child == 0:
+            os.chdir(self.folder)
+            command = [sys.executable, "-m", "deploykit", *args]
+            os.execvpe(command[0], command, self.environment())
+        screen, asked = b"", False
+        with suppress(OSError):  # the terminal ends with its command
+            while piece := os.read(terminal, 65536):
+                screen += piece
+                if not asked and screen.endswith(b"to go on: "):
+                    os.write(terminal, answer)
+                    asked = True
+        os.close(terminal)
+        _, status = os.waitpid(child, 0)
+        return Answer(os.waitstatus_to_exitcode(status), screen.decode(), "")
 
 
 @pytest.fixture

@@ -52,6 +52,35 @@ def test_a_dead_database_is_inconclusive_and_never_healthy(railway: Running) -> 
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.parametrize("url", ["nonsense", "postgres://u:hunter2@127.0.0.1/x", "mysql://u:hunter2@127.0.0.1:port/x"])
+@pytest.mark.parametrize("verb", ["apply pre-launch --yes", "verify pre-launch", "ghosts pre-launch", "unlock"])
+def test_what_can_be_no_database_is_refused_before_anything_is_asked_or_locked(cli: Cli, verb: str, url: str) -> None:
+    unreachable = {"DEPLOYKIT_RAILWAY_URL": "http://127.0.0.1:9/graphql/v2", "RAILWAY_TOKEN": "x"}
+    for answer in (
+        cli(*verb.split(), "--database-url", url, env=unreachable),
+        cli(*verb.split(), env={**unreachable, "DEPLOYKIT_DATABASE_URL": url}),
+    ):
+        assert answer.status == 3, answer.err
+        assert "the database's URL" in answer.err
+        assert "mysql://user:password@host" in answer.err
+        assert "hunter2" not in answer.err + answer.out
+
+
+def test_a_webhook_that_is_down_hides_no_verdict(railway: Running) -> None:
+    answer = railway("verify", "pre-launch", "-q", "--webhook", "https://127.0.0.1:9/hooks/s3cret")
+    assert answer.status == 8, answer.err
+    assert "nobody was told" in answer.err
+    assert "s3cret" not in answer.err + answer.out
+
+
+def test_a_look_without_an_answer_is_told_in_json_too(railway: Running) -> None:
+    fault = ["sandbox", "fault", "--state", str(railway.folder / "railway"), "rate-limited", "retry_after_seconds=600"]
+    assert railway(*fault, "field=environment", "count=null").status == 0
+    answer = railway("watch", "pre-launch", "--count", "1", "--format", "json")
+    assert (answer.status, answer.out) == (75, "")
+    assert "limits the rate of requests" in answer.err
+
+
 def test_a_read_only_folder_leaves_nothing_behind(railway: Running) -> None:
     folder = railway.folder / "read-only"
     folder.mkdir(mode=0o555)
@@ -105,6 +134,31 @@ def test_an_interrupted_apply_ends_with_130_or_7_and_the_same_command_resumes(
     again = railway("apply", *what, "--yes")
     assert again.status == 0, again.err
     assert railway("plan", "pre-launch", "--detailed-exitcode").status == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "words"),
+    [
+        pytest.param(b"no\n", 1, "nothing was changed", id="no"),
+        pytest.param(b"\n", 1, "nothing was changed", id="nothing"),
+        pytest.param(b"\x03", 130, "interrupted", id="Ctrl-C"),
+        pytest.param(b"\x04", 130, "interrupted", id="Ctrl-D"),
+    ],
+)
+def test_a_no_is_a_command_that_did_nothing_and_ctrl_c_an_interrupt(
+    railway: Running, answer: bytes, status: int, words: str
+) -> None:
+    said = railway.at_a_terminal("apply", "pre-launch", answer=answer)
+    assert said.status == status, said.out
+    assert words in said.out
+    assert "Traceback" not in said.out
+    assert not (railway.folder / ".deploykit" / "history").exists()
+
+
+@pytest.mark.parametrize("options", [["-q"], ["--format", "json"], ["-q", "--format", "json"]])
+def test_nobody_is_asked_about_what_is_not_shown(railway: Running, options: list[str]) -> None:
+    applied = railway.at_a_terminal("apply", "pre-launch", *options, answer=b"no\n")
+    assert "create service schedule-daemon" in applied.out.partition("Apply this plan?")[0]
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,7 @@ class Beat(NamedTuple):
     kind: str = "schedule_daemon"
     status: str = "RUNNING"
     seconds_ago: float = 1.0
+    heartbeat_interval_ms: int | None = None
 
 
 def stored_services(profile: Profile) -> dict[str, LiveService]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from deploykit.commands import lock
+from deploykit.errors import UnreachableError
 from runtime.db import Database
+from tests.mysql.server import Server
 
 pytestmark = pytest.mark.mysql
 
@@ -28,3 +30,12 @@ def test_one_holds_it_and_the_other_sees_who_and_for_how_long(free: Database, ri
     assert lock.release(free, mine)
     assert lock.acquire(rival, "bob@desk pid 9") is not None
     assert not lock.renew(free, mine)
+
+
+def test_a_lock_that_we_may_not_see_is_no_free_one(free: Database, server: Server) -> None:
+    assert lock.acquire(free, "ada@laptop pid 7") is not None
+    with server.root() as root, root.cursor() as cursor:
+        cursor.execute("CREATE USER IF NOT EXISTS narrow@'127.0.0.1' IDENTIFIED BY 'p'")
+        cursor.execute("GRANT SELECT ON runtime.JobLog TO narrow@'127.0.0.1'")
+    with pytest.raises(UnreachableError, match="denied"):
+        lock.look(f"mysql://narrow:p@127.0.0.1:{server.port}/runtime")

@@ -9,7 +9,17 @@ import pytest
 
 from runtime import jobs
 from runtime.context import Job
-from runtime.db import Conflict, Database, DatabaseError, Duplicate, SchemaError, Unreachable, connect, server_facts
+from runtime.db import (
+    Conflict,
+    Database,
+    DatabaseError,
+    Duplicate,
+    MissingTable,
+    SchemaError,
+    Unreachable,
+    connect,
+    server_facts,
+)
 from runtime.loop import Stop
 from runtime.worker import Worker
 from tests.mysql.fixtures import SERVERS
@@ -63,9 +73,12 @@ def test_errors_are_sorted_by_what_to_do_about_them(db: Database, rival: Databas
     db.change("INSERT INTO JobRun (id, jobName) VALUES ('one', 'mail')", {})
     with pytest.raises(Duplicate):
         db.change("INSERT INTO JobRun (id, jobName) VALUES ('one', 'mail')", {})
-    with pytest.raises(SchemaError) as caught:
+    with pytest.raises(MissingTable) as caught:
         db.rows("SELECT * FROM NoSuchTable", {})
     assert "migrate" in caught.value.hint
+    with pytest.raises(SchemaError) as caught_too:
+        db.rows("SELECT noSuchColumn FROM JobRun", {})
+    assert not isinstance(caught_too.value, MissingTable)
     with rival.transaction():
         rival.change("UPDATE JobRun SET priority = 1 WHERE id = 'one'", {})
         with pytest.raises(Conflict):

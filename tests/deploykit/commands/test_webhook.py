@@ -27,6 +27,11 @@ class Ear:
             def do_POST(self) -> None:
                 ear.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
                 self.send_response(ear.status)
+                self.send_header("Location", ear.url)
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                self.send_response(200)
                 self.end_headers()
 
             def log_message(self, format: str, *args: Any) -> None:
@@ -69,6 +74,21 @@ def test_what_was_not_heard_is_told_again(ear: Ear, tmp_path: Path) -> None:
     assert "s3cret" not in f"{refused.value.message} {refused.value.where}"
     ear.status = 200
     assert tell_on_change(ear.url, memory, result("unhealthy"))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_has_heard_nothing(ear: Ear, tmp_path: Path, status: int) -> None:
+    ear.status = status
+    with pytest.raises(UnreachableError, match=str(status)) as refused:
+        tell_on_change(ear.url, tmp_path / "verdicts.json", result("unhealthy"))
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://[::1", "https://127.0.0.1:s3cret/", "https:///s3cret"])
+def test_what_is_no_url_is_refused_without_repeating_it(tmp_path: Path, url: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        tell_on_change(url, tmp_path / "v.json", result("unhealthy"))
+    assert "s3cret" not in refused.value.message
 
 
 def test_clear_text_to_the_world_is_refused(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from deploykit.planning.decide import Blocked, Configure, Stop, Wait, decide
 from deploykit.planning.diff import diff
 from deploykit.planning.observation import Observation, Phase
-from deploykit.planning.snapshot import Instance, LiveDeployment, LiveService, Snapshot
+from deploykit.planning.snapshot import Instance, LiveDeployment, LiveService, LiveVariable, Snapshot
 from deploykit.planning.view import observation, target
 from deploykit.profile.schema import Profile
 from tests.deploykit.planning.world import changed, live, profile, running, service, two_services, with_service
@@ -21,6 +22,7 @@ class Beat:
     kind: str = "schedule_daemon"
     status: str = "RUNNING"
     seconds_ago: float | None = 1.0
+    heartbeat_interval_ms: int | None = 10_000
 
 
 def look(wanted: Profile, snapshot: Snapshot, *beats: Beat) -> Observation:
@@ -57,7 +59,7 @@ def test_what_is_as_it_should_be_matches() -> None:
 
 @pytest.mark.parametrize(
     ("flag", "daemon"),
-    [("true", True), ("1", True), ("yes", True), ("TRUE", True), ("false", False), ("False", False), ("", False)],
+    [("true", True), ("1", True), ("yes", True), ("TRUE", True), ("false", False), ("False", False), ("", True)],
 )
 def test_every_value_but_false_may_start_a_daemon(flag: str, daemon: bool) -> None:
     wanted = two_services()
@@ -70,6 +72,19 @@ def test_a_flag_that_nobody_set_may_start_a_daemon_where_our_application_runs() 
     snapshot = changed(live(wanted), "web", SCHEDULE_DAEMON_ENABLED=None)
     assert look(wanted, snapshot).service("web").daemon
     assert not look(wanted, with_service(live(wanted), LiveService("r", "redis"))).service("redis").daemon
+
+
+def test_an_empty_flag_means_what_an_unset_one_does() -> None:
+    wanted = two_services()
+    snapshot = live(wanted)
+    (deployment,) = service(snapshot, "web").deployments
+    empty = replace(deployment, variables={**(deployment.variables or {}), "SCHEDULE_DAEMON_ENABLED": " "})
+    dead_reference = with_service(snapshot, replace(service(snapshot, "web"), deployments=(empty,)))
+    assert look(wanted, dead_reference).service("web").scheduling
+    redis = LiveService(
+        "r", "redis", variables={"SCHEDULE_DAEMON_ENABLED": LiveVariable("SCHEDULE_DAEMON_ENABLED", "")}
+    )
+    assert not look(wanted, with_service(snapshot, redis)).service("redis").daemon
 
 
 def test_a_flag_that_we_may_not_read_may_be_on() -> None:
@@ -100,6 +115,23 @@ def test_a_forgotten_copy_is_told_by_its_start_command() -> None:
     assert seen.daemon
     assert seen.scheduling
     assert not seen.managed
+
+
+@pytest.mark.parametrize(
+    ("repo", "flag", "daemon"),
+    [("owner/app", None, True), ("owner/app", "", True), ("owner/app", "false", False), ("owner/other", None, False)],
+)
+def test_a_copy_of_the_web_server_made_by_hand_may_schedule_unless_it_is_told_not_to(
+    repo: str, flag: str | None, daemon: bool
+) -> None:
+    wanted = two_services()
+    config = {"deploy": {"startCommand": "run"}, "source": {"repo": repo}}
+    flags = {} if flag is None else {"SCHEDULE_DAEMON_ENABLED": LiveVariable("SCHEDULE_DAEMON_ENABLED", flag)}
+    copy = running(LiveService("x", "web-by-hand", config, flags))
+    now = look(wanted, with_service(live(wanted), copy))
+    seen = now.service("web-by-hand")
+    assert (seen.daemon, bool(seen.scheduling)) == (daemon, daemon)
+    assert isinstance(decide(now, target(wanted)), Blocked) is daemon
 
 
 def test_a_mounted_volume_makes_a_service_exclusive() -> None:
@@ -238,6 +270,52 @@ def test_a_heart_that_beats_in_a_deployment_railway_does_not_show_is_seen() -> N
 def test_what_says_nothing_about_a_hidden_daemon_is_not_one(beat: Beat) -> None:
     wanted = two_services()
     assert not look(wanted, live(wanted), beat).beating
+
+
+@pytest.mark.parametrize(("seconds_ago", "beats"), [(119.0, True), (359.0, True), (361.0, False)])
+def test_a_heart_that_promised_to_beat_rarely_is_given_three_beats(seconds_ago: float, beats: bool) -> None:
+    wanted = two_services()
+    rare = Beat(service="web", seconds_ago=seconds_ago, heartbeat_interval_ms=120_000)
+    assert bool(look(wanted, live(wanted), rare).beating) is beats
+
+
+def test_a_daemon_is_not_stopped_while_a_hidden_one_would_keep_its_successor_waiting() -> None:
+    wanted = two_services()
+    outdated = changed(live(wanted), "daemon", EXTRA="old")
+    assert isinstance(decide(look(wanted, outdated), target(wanted)), Stop)
+    assert isinstance(decide(look(wanted, outdated, Beat(service="daemon")), target(wanted)), Wait)
+
+
+def test_a_heart_outweighs_what_the_flags_of_its_deployment_say() -> None:
+    wanted = two_services()
+    stranger = running(LiveService("x", "by-hand", {"deploy": {"startCommand": "FLAG=true run something"}}))
+    snapshot = with_service(live(wanted), stranger)
+    (deployment,) = service(snapshot, "by-hand").deployments
+    assert not look(wanted, snapshot).service("by-hand").scheduling
+
+    now = look(wanted, snapshot, Beat(service="by-hand", deployment=deployment.id))
+    assert now.service("by-hand").scheduling
+    assert not now.beating  # Railway shows where it is
+    assert isinstance(decide(now, target(wanted)), Blocked)
+    assert isinstance(decide(now, target(wanted, ["by-hand"])), Stop)
+
+
+def test_a_heart_in_a_service_that_is_configured_to_start_no_daemon_is_closed_or_told() -> None:
+    wanted = two_services()
+    snapshot = live(wanted)
+    beat = Beat(service="web", deployment=service(snapshot, "web").deployments[0].id)
+    told = decide(look(wanted, snapshot, beat), target(wanted))
+    assert isinstance(told, Blocked)
+    assert "ghosts" in told.cure
+
+    web = service(snapshot, "web")
+    by_hand = {**web.config, "deploy": {**web.config["deploy"], "startCommand": "FLAG=true run"}}
+    (deployment,) = web.deployments
+    running_by_hand = replace(deployment, settings={**(deployment.settings or {}), "startCommand": "FLAG=true run"})
+    edited = with_service(snapshot, replace(web, config=by_hand, deployments=(running_by_hand,)))
+    closing = decide(look(wanted, edited, beat), target(wanted))
+    assert isinstance(closing, Configure)
+    assert closing.services == ("web",)
 
 
 def test_heartbeats_that_were_not_read_are_said_to_be_unread() -> None:

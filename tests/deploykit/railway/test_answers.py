@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -8,7 +9,17 @@ from typing import Any
 import pytest
 
 from deploykit.errors import AuthenticationError, DeploykitError, RateLimitedError, StalePlanError, UnreachableError
-from deploykit.railway.answers import BusyError, RefusedError, mask, read, retry_after_seconds
+from deploykit.railway.answers import (
+    HIDDEN,
+    BusyError,
+    OutcomeUnknownError,
+    RefusedError,
+    mask,
+    read,
+    retry_after_seconds,
+    said,
+    understood,
+)
 
 
 def answer(message: str, code: str = "INTERNAL_SERVER_ERROR", status: int = 200, **extensions: Any) -> DeploykitError:
@@ -81,6 +92,49 @@ def test_what_is_no_answer_is_never_taken_for_one(body: bytes) -> None:
 def test_a_malformed_error_is_still_an_error(errors: Any) -> None:
     with pytest.raises(DeploykitError):
         read(200, {}, json.dumps({"errors": errors}).encode(), operation="Some", endpoint="https://railway.test")
+
+
+def test_extensions_in_no_known_form_hide_no_message() -> None:
+    body = json.dumps({"errors": [{"message": "Not Authorized", "extensions": ["odd"]}]}).encode()
+    with pytest.raises(AuthenticationError):
+        read(200, {}, body, operation="Some", endpoint="https://railway.test")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"message": "Unauthorized"}'])
+def test_401_is_a_matter_of_the_token_whatever_the_body(body: bytes) -> None:
+    with pytest.raises(AuthenticationError):
+        read(401, {}, body, operation="Some", endpoint="https://railway.test")
+
+
+@pytest.mark.parametrize(
+    "take", [lambda it: it["b"], lambda it: it["a"]["c"], lambda it: it["a"].get, lambda it: int(it["d"])]
+)
+def test_an_answer_of_another_shape_is_railways_and_repeats_nothing_of_it(take: Callable[[Any], Any]) -> None:
+    with (
+        pytest.raises(OutcomeUnknownError, match="not what was asked for") as caught,
+        understood("here", OutcomeUnknownError),
+    ):
+        take({"a": None, "d": "marked-value"})
+    assert "marked-value" not in caught.value.message
+    assert (caught.value.where, bool(caught.value.hint)) == ("here", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[1;31mred\x1b[0m \x1b[2J\x1b[Hgone", "red gone"),
+        ("\x1b]0;a title\x07words", "words"),
+        ("\x1b]0;a title\x1b\\words", "words"),
+        ("two\r\n\tlines", "two lines"),
+        ("a\x1bb\x9bc\u202ed", "a·b·c·d"),
+        ("⏱️  Polling every 3600s", "⏱️  Polling every 3600s"),
+        ("marked-\x1b[1msecret", HIDDEN),
+        ("a\x1b[0mmarked-secret", f"a{HIDDEN}"),
+    ],
+)
+def test_what_somebody_says_steers_no_terminal(text: str, shown: str) -> None:
+    assert said(text, ("marked-secret",)) == shown
+    assert "\x1b" not in answer(text).message
 
 
 def test_throttling_is_seen_before_the_body_is_read() -> None:

@@ -198,6 +198,35 @@ def test_a_token_that_no_header_can_carry_is_refused_unsent(door: Door, token: s
     assert not door.asked
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:marked-password@127.0.0.1:9/graphql",
+        "https://marked-password@127.0.0.1:9/graphql",
+        "http://[::1",
+        "https://127.0.0.1:port/",
+        "https://127.0.0.1:99999/",
+    ],
+)
+def test_an_address_that_holds_a_login_or_is_none_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        connect({"DEPLOYKIT_RAILWAY_URL": url, "RAILWAY_TOKEN": TOKEN})
+    assert "marked-password" not in f"{caught.value.message} {caught.value.hint} {caught.value.where}"
+
+
+@pytest.mark.parametrize("reply", [data(), data(projectToken=None), data(projectToken=["odd"]), data(projectToken={})])
+def test_a_railway_that_answers_something_else_is_no_internal_error(door: Door, reply: Reply) -> None:
+    door.say(reply)
+    with pytest.raises(UnreachableError, match="not what was asked for"):
+        connect(environ(door))
+
+
+def test_what_an_address_asks_for_is_not_shown() -> None:
+    with pytest.raises(UnreachableError) as caught:
+        connect({"DEPLOYKIT_RAILWAY_URL": "http://127.0.0.1:9/graphql?key=marked-key", "RAILWAY_TOKEN": TOKEN})
+    assert caught.value.where == "http://127.0.0.1:9/graphql"
+
+
 @pytest.mark.parametrize("url", ["http://railway.example/graphql", "ftp://127.0.0.1/", "nonsense"])
 def test_a_token_goes_out_in_clear_text_to_this_machine_only(url: str) -> None:
     with pytest.raises(ConfigurationError):

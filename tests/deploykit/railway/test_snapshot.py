@@ -164,3 +164,12 @@ def test_keys_that_nobody_knows_yet_change_nothing(door: Door, railway: Railway)
     strange["environment"]["config"]["services"]["s1"]["futureKey"] = True
     door.say(data(**strange))
     assert read(railway).services[0].config["futureKey"] is True
+
+
+@pytest.mark.parametrize("lost", ["configEtag", "config", "serviceInstances", "volumeInstances", "variables"])
+def test_half_an_answer_is_never_taken_for_the_whole(door: Door, railway: Railway, lost: str) -> None:
+    half = environment()
+    del half["environment"][lost]
+    door.say(data(**half))
+    with pytest.raises(UnreachableError, match=lost):
+        read(railway)

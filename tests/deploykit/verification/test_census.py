@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, strategies as st
 
 from deploykit.verification.census import GHOSTS, Class, Row, census
@@ -130,6 +131,24 @@ def test_a_service_outside_the_profile_with_the_daemons_flag_is_a_ghost_even_whe
     world = World()
     world.services["cron"] = service("cron", deployment("cr", "cron"), env=DAEMON_ENV)
     assert [row.class_ for row in rows(world)] == [Class.EXPECTED, Class.GHOST_SERVICE]
+
+
+@pytest.mark.parametrize(
+    ("flag", "ghost"), [("TRUE", True), ("1", True), ("yes", True), ("False", False), ("false", False), ("", False)]
+)
+def test_a_stranger_whose_flag_some_application_takes_for_true_is_a_ghost(flag: str, ghost: bool) -> None:
+    world = World()
+    world.services["cron"] = service("cron", deployment("cr", "cron"), env={"SCHEDULE_DAEMON_ENABLED": flag})
+    assert [row.class_ for row in rows(world)] == [Class.EXPECTED, *[Class.GHOST_SERVICE] * ghost]
+
+
+def test_a_stranger_that_sleeps_with_the_daemons_flag_is_a_ghost_before_it_wakes() -> None:
+    world = World()
+    asleep = deployment("cr", "cron", status="SLEEPING", instances=())
+    world.services["cron"] = service("cron", asleep, env=DAEMON_ENV)
+    ghost = rows(world)[-1]
+    assert (ghost.class_, ghost.alive) == (Class.GHOST_SERVICE, False)
+    assert "wakes" in ghost.why
 
 
 def test_a_daemon_in_the_web_server_is_misconfigured_and_a_ghost() -> None:
