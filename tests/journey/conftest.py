@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -67,13 +70,14 @@ class Cli:
             os.chdir(self.folder)
             command = [sys.executable, "-m", "deploykit", *args]
             os.execvpe(command[0], command, self.environment())
-        screen, asked = b"", False
+        screen, deadline = b"", time.monotonic() + 120
         with suppress(OSError):  # the terminal ends with its command
-            while piece := os.read(terminal, 65536):
-                screen += piece
-                if not asked and screen.endswith(b"to go on: "):
-                    os.write(terminal, answer)
-                    asked = True
+            while time.monotonic() < deadline:
+                if select.select([terminal], [], [], 0.5)[0]:
+                    screen += os.read(terminal, 65536)
+                elif b"to go on: " in screen:
+                    os.write(terminal, answer)  # again while nothing follows: the line editor may have missed it
+            os.kill(child, signal.SIGKILL)
         os.close(terminal)
         _, status = os.waitpid(child, 0)
         return Answer(os.waitstatus_to_exitcode(status), screen.decode(), "")
