@@ -48,7 +48,7 @@ def look(stack: Stack, fault: Fault, matrix: Counter[tuple[str, str]]) -> None:
     named = [cause.id for cause in causes if cause.rank < Rank.REMARK]
     matrix[fault.cause or "none", named[0] if named else "none"] += 1
     seen = {(row.kind, str(row.class_)) for row in found.census.rows}
-    assert (str(found.health), named[:1]) == (fault.verdict, [fault.cause] if fault.cause else [])
+    assert (str(found.health), named[:1]) == (fault.verdict, [fault.cause] if fault.cause else []), causes
     assert set(fault.rows) <= seen
 
 
