@@ -64,7 +64,7 @@ def tests(session: nox.Session) -> None:
     _others(session)
     # Where a server cannot be had its tests are skipped with the reason; in CI that is a failure.
     strict = {"DEPLOYKIT_REQUIRE_SERVERS": "1"} if os.environ.get("CI") else {}
-    session.run("pytest", "-q", "-n", "3", "--dist", "loadgroup", "-m", "not slow", *session.posargs, env=strict)
+    session.run("pytest", "-q", "-n", "4", "--dist", "loadgroup", "-m", "not slow", *session.posargs, env=strict)
 
 
 def _check_style(session: nox.Session) -> None:

@@ -1,4 +1,4 @@
-"""Everything at once, for DEPLOYKIT_SOAK_SECONDS (1,200 in its own session) from DEPLOYKIT_SOAK_SEED."""
+"""Everything at once, for DEPLOYKIT_SOAK_SECONDS (120, and 1,200 in its own session) from DEPLOYKIT_SOAK_SEED."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.chaos.soak import Soak, freeze, kill, terminate
 from tests.mysql import server as servers
 from tests.mysql.server import NoServer
 
-SECONDS = float(os.environ.get("DEPLOYKIT_SOAK_SECONDS") or 45)
+SECONDS = float(os.environ.get("DEPLOYKIT_SOAK_SECONDS") or 120)
 SEED = int(os.environ.get("DEPLOYKIT_SOAK_SEED") or 1)
 
 
