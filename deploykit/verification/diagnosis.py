@@ -424,7 +424,7 @@ def _ended(case: Case, service: Service, deployment: LiveDeployment, said: str) 
 
 
 def _no_deployment(case: Case, service: Service, live: LiveService) -> Diagnosis:
-    latest = live.latest or _latest(live)
+    latest = _latest(live)  # not `live.latest`: that passes a removed one over for an older one that failed
     if latest is not None and latest.status in ("FAILED", "SKIPPED"):
         return _failed(case, service, latest, "and none serves before it")
     if latest is not None and latest.status in ("QUEUED", "WAITING", "INITIALIZING", "BUILDING", "DEPLOYING"):

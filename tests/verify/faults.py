@@ -353,7 +353,7 @@ FAULTS = (
           final=True),
     Fault("a worker that does not say who it is", nameless, "foreign-process", ((W, "foreign"),)),
     # Railway
-    Fault("deployment removed", removed("schedule-daemon", _REMOVE), "not-deployed", MISSING_DAEMON),
+    Fault("deployment removed", removed("schedule-daemon", _REMOVE), "not-deployed", MISSING_DAEMON, fast=True),
     Fault("deployment stopped", removed("schedule-daemon", _STOP), "ended-by-itself", MISSING_DAEMON),
     Fault("service deleted", deleted("schedule-daemon"), "service-missing", MISSING_DAEMON),
     Fault("daemon asleep", asleep("schedule-daemon"), "asleep", MISSING_DAEMON, final=True),

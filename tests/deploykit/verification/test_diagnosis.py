@@ -139,6 +139,15 @@ def removed(world: World) -> None:
     world.replace_deployments("schedule-daemon")
 
 
+def removed_after_one_that_failed(world: World) -> None:
+    """Railway's ``latestDeployment`` is then the one that failed, though it is the older of the two."""
+    del world.alive["daemon"]
+    gone = deployment("gone", "schedule-daemon", status="REMOVED", instances=())
+    hours_ago = NOW - timedelta(hours=2)
+    failed = deployment("failed", "schedule-daemon", status="FAILED", instances=(), created_at=hours_ago)
+    world.replace_deployments("schedule-daemon", gone, failed, active_ids=(), latest_id="failed")
+
+
 FIRST: dict[str, tuple[Callable[[World], None], str, str]] = {
     "two daemons": (two_daemons, "two-daemons", "set SCHEDULE_DAEMON_ENABLED=false in web-server"),
     "worker stuck": (worker_frozen, "stuck", "railway restart --service web-server"),
@@ -157,6 +166,11 @@ FIRST: dict[str, tuple[Callable[[World], None], str, str]] = {
     "wrong command that crashed": (wrong_command_that_crashed, "wrong-command", "deploykit apply"),
     "failed deploy": (faults.failed_after, "deploy-failed", "railway logs --deployment new"),
     "removed": (removed, "not-deployed", "railway redeploy --service schedule-daemon"),
+    "removed, an older one failed": (
+        removed_after_one_that_failed,
+        "not-deployed",
+        "railway redeploy --service schedule-daemon",
+    ),
     "flag never deployed": (faults.flag_never_deployed, "never-deployed", "deploykit apply"),
     "laptop": (faults.by_hand, "foreign-process", "kill 7"),
     "pr environment": (other_environment, "other-environment", "a database of its own"),
