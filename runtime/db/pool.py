@@ -29,7 +29,6 @@ class Pool:
         self._idle_seconds = idle_seconds
         self._free = threading.Semaphore(limit)
         self._limit = limit
-        self._reserved = 0
         self._wait_seconds = wait_seconds
         self._idle: list[Database] = []
         self._lock = threading.Lock()
@@ -44,7 +43,6 @@ class Pool:
             db = self._dial()
             if self._idle_seconds is not None:
                 db.limit_idle(self._idle_seconds)
-            self._reserved += 1
             return db
         except BaseException:
             self._free.release()
@@ -53,16 +51,12 @@ class Pool:
     def release(self, db: Database) -> None:
         """Close a reserved connection and give its place back."""
         db.close()
-        self._reserved -= 1
         self._free.release()
 
     @contextmanager
     def lend(self) -> Iterator[Database]:
-        """A connection for the length of the block; waits for a free one, unless all are reserved for good.
-
-        Raises `Exhausted` when none came free in time.
-        """
-        self._take(self._wait_seconds if self._reserved < self._limit else 0.0)
+        """A connection for the length of the block; waits for a free one. Raises `Exhausted` when none came in time."""
+        self._take(self._wait_seconds)
         try:
             with self._lock:
                 db = self._idle.pop() if self._idle else None

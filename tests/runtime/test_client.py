@@ -108,6 +108,8 @@ def test_a_job_that_enqueues_where_no_connection_is_left_is_told_the_cure(
     def parent(job: Job) -> None:
         client.enqueue("child")
 
-    with running(Worker(limits, registry(parent=parent), Stop())):
+    me = Worker(limits, registry(parent=parent), Stop())
+    me._pool._wait_seconds = 0.01
+    with running(me):
         row = ended(db, job_id, "FAILED")
     assert "raise DATABASE_CONNECTION_LIMIT" in (row.last_error or "")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,16 @@ def test_reserving_closes_an_idle_connection_so_that_no_more_than_the_limit_are_
     pool.release(pool.reserve())
     assert closed == [idle]
     assert len(dial.dialled) == 2
+
+
+def test_what_is_reserved_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    """As by the control panel while a job wants a connection."""
+    pool = Pool(Counted(tmp_path), 1)
+    taken = pool.reserve()
+    threading.Timer(0.05, pool.release, [taken]).start()
+    with pool.lend() as lent:
+        assert lent is not taken
+    pool.close()
 
 
 def test_after_a_lost_connection_nobody_is_lent_another_dead_one(tmp_path: Path) -> None:

@@ -587,6 +587,7 @@ def test_slow_jobs_are_not_hoarded(db: Database, url: str) -> None:
 
 def test_a_worker_without_enough_connections_fails_the_transaction_with_a_hint(db: Database, url: str) -> None:
     me = worker(url, registry(pay=lambda job: None), DATABASE_CONNECTION_LIMIT="2")
+    me._pool._wait_seconds = 0.01
 
     def pay(job: Job) -> None:
         with job.transaction():
