@@ -282,7 +282,7 @@ def cancel(db: Database, job_id: str) -> str | None:
 
 def requeue(db: Database, job_id: str) -> bool:
     """Start a failed or cancelled job again with all its attempts; False when it is neither."""
-    return db.execute("jobs.requeue", id=job_id) == 1
+    return db.execute("jobs.requeue", ids=[job_id], statuses=["FAILED", "CANCELLED"]) == 1
 
 
 def requeue_failed(db: Database, job_name: str | None = None) -> int:
@@ -293,6 +293,6 @@ def requeue_failed(db: Database, job_name: str | None = None) -> int:
     count, after = 0, ""
     while rows := db.fetch("jobs.failed", job_name=job_name, after=after):
         ids = [row["id"] for row in rows]
-        count += db.transact(partial(db.execute, "jobs.requeue_failed", ids=ids))
+        count += db.transact(partial(db.execute, "jobs.requeue", ids=ids, statuses=["FAILED"]))
         after = ids[-1]
     return count

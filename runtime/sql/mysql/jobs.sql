@@ -145,18 +145,12 @@ UPDATE JobRun SET cancelRequested = true WHERE id = :id AND status = 'RUNNING';
 UPDATE JobRun
 SET status = 'QUEUED', attempt = 0, workerId = NULL, cancelRequested = false, startedAt = NULL, finishedAt = NULL,
     runAt = UTC_TIMESTAMP(3), queuedAt = UTC_TIMESTAMP(3)
-WHERE id = :id AND status IN ('FAILED', 'CANCELLED');
+WHERE id IN :ids AND status IN :statuses;
 
 -- :name failed
 SELECT id FROM JobRun
 WHERE status = 'FAILED' AND id > :after AND (:job_name IS NULL OR jobName = :job_name)
 ORDER BY id LIMIT 500;
-
--- :name requeue_failed
-UPDATE JobRun
-SET status = 'QUEUED', attempt = 0, workerId = NULL, cancelRequested = false, startedAt = NULL, finishedAt = NULL,
-    runAt = UTC_TIMESTAMP(3), queuedAt = UTC_TIMESTAMP(3)
-WHERE id IN :ids AND status = 'FAILED';
 
 -- :name cancelled_among
 SELECT id FROM JobRun WHERE id IN :ids AND status = 'RUNNING' AND cancelRequested = true;

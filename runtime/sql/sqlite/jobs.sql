@@ -129,18 +129,12 @@ UPDATE JobRun SET cancelRequested = true WHERE id = :id AND status = 'RUNNING';
 UPDATE JobRun
 SET status = 'QUEUED', attempt = 0, workerId = NULL, cancelRequested = false, startedAt = NULL, finishedAt = NULL,
     runAt = {now}, queuedAt = {now}
-WHERE id = :id AND status IN ('FAILED', 'CANCELLED');
+WHERE id IN {each :ids} AND status IN {each :statuses};
 
 -- :name failed
 SELECT id FROM JobRun
 WHERE status = 'FAILED' AND id > :after AND (:job_name IS NULL OR jobName = :job_name)
 ORDER BY id LIMIT 500;
-
--- :name requeue_failed
-UPDATE JobRun
-SET status = 'QUEUED', attempt = 0, workerId = NULL, cancelRequested = false, startedAt = NULL, finishedAt = NULL,
-    runAt = {now}, queuedAt = {now}
-WHERE id IN {each :ids} AND status = 'FAILED';
 
 -- :name cancelled_among
 SELECT id FROM JobRun WHERE id IN {each :ids} AND status = 'RUNNING' AND cancelRequested = true;
