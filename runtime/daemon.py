@@ -171,9 +171,8 @@ class ScheduleDaemon:
                 self._step_down()
                 return 0.0  # to show it, and to stand by
             except Exception:
-                self._next_check = (
-                    0.0  # the schedules we did not come to are not to wait for the next poll, an hour away
-                )
+                # The schedules we did not come to are not to wait for the next poll, an hour away.
+                self._next_check = 0.0
                 raise
         self._chores()
         until = min(self._next_check, self._trusted_until) - time.monotonic()

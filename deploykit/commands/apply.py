@@ -280,7 +280,6 @@ def _act(run: _Run, decision: Decision, live: Snapshot, changes: list[Change]) -
     words = _words(decision)
     run.begun()
     run.report(words)
-    run.under_way = ""
     try:
         _send(run, decision, live, changes)
     except execute.ChangeSetFailedError as error:

@@ -172,9 +172,8 @@ def retry_after_seconds(value: str | None) -> float | None:
 
 def said(text: str, secrets: tuple[str, ...]) -> str:
     """Somebody else's words as they are repeated: masked, on one line, without what would steer a terminal."""
-    return mask(
-        plain(mask(text, secrets)), secrets
-    )  # twice: a colour in the middle of a secret hides it the first time
+    # Masked twice: a colour in the middle of a secret hides it the first time.
+    return mask(plain(mask(text, secrets)), secrets)
 
 
 def mask(text: str, secrets: tuple[str, ...]) -> str:

@@ -408,8 +408,8 @@ class _Kind:
                     does = "sleeps, and wakes" if asleep else "runs"
                     why = f"the profile has no service {service.name!r}, and it {does} with {flag} or the same command"
                     replica = deployment.instances[0].id if deployment.instances else None
-                    place = Row(self.kind, Class.GHOST_SERVICE, service.name, deployment.id, replica, why=why)
-                    yield replace(place, alive=not asleep)
+                    where = (service.name, deployment.id, replica)
+                    yield Row(self.kind, Class.GHOST_SERVICE, *where, why=why, alive=not asleep)
 
     def _row(self, beat: Heartbeat, class_: Class, why: str, service: str | None = None, *, alive: bool = True) -> Row:
         return Row(

@@ -295,14 +295,7 @@ class Stack:
                 for pid in self.pids(service.name):
                     with suppress(OSError):
                         os.kill(pid, signal.SIGCONT)
-                self._redeploy_well(service.name)
-
-    def _redeploy_well(self, name: str) -> None:
-        """Again where it failed: a health check has six seconds here, which a busy machine may need to start Python."""
-        for _ in range(5):
-            self.redeploy(name)
-            if self.deployments(name)[0]["status"] != "FAILED":
-                return
+                self.redeploy(service.name)
 
     def _sick(self) -> set[str | None]:
         """The services with a check, or with a process, that is not as it should be."""
