@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from typing import Any
 
 from runtime import log, processes
 from runtime.db import Database, connect
-from runtime.settings import Settings
+from runtime.settings import Settings, whole_number
 
 EXIT_FAILED = 1
 EXIT_USAGE = 64
@@ -101,9 +100,10 @@ def _seconds(text: str) -> float:
 
 def _whole_number(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not re.fullmatch(r"-?[0-9]{1,18}", text) or not low <= int(text) <= high:
+        number = whole_number(text)
+        if number is None or not low <= number <= high:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
-        return int(text)
+        return number
 
     return read
 

@@ -98,9 +98,9 @@ def _read(variable: Variable, raw: str | None) -> Any:
 
 
 def _whole_number(variable: Variable, raw: str) -> int:
-    if not re.fullmatch(r"-?[0-9]{1,18}", raw):
+    value = whole_number(raw)
+    if value is None:
         raise SettingsError(variable.name, f"is {raw!r}", f"write a whole number{_in_unit(variable)}")
-    value = int(raw)
     assert variable.low is not None
     assert variable.high is not None
     if not variable.low <= value <= variable.high:
@@ -108,6 +108,11 @@ def _whole_number(variable: Variable, raw: str) -> int:
             variable.name, f"is {value}", f"write a number from {variable.low} to {variable.high}{_in_unit(variable)}"
         )
     return value
+
+
+def whole_number(text: str) -> int | None:
+    """The number that plain digits say; None for anything else that `int` would take, and for more than 18 of them."""
+    return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else None
 
 
 def _in_unit(variable: Variable) -> str:
