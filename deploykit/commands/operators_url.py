@@ -5,23 +5,17 @@ from __future__ import annotations
 import http.client
 import urllib.request
 from typing import Any
-from urllib.parse import urlsplit
 
 from deploykit.errors import UsageError
-
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+from deploykit.railway import address
 
 
 def checked(url: str, what: str) -> str:
     """``url``; ``what`` names it. Raises UsageError, which never repeats it, for none, and for clear text to others."""
-    try:
-        parts = urlsplit(url)
-        known = parts.hostname and parts.port != 0
-    except ValueError:  # an unfinished [ or a port that is no number
-        known = False
-    if not known or parts.scheme not in ("http", "https"):
+    parts = address.parsed(url)
+    if parts is None:
         raise UsageError(f"a {what} is a URL, and needs https", hint=f"write the {what} as https://host/path")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if address.in_clear_text(parts):
         raise UsageError(f"a {what} needs https", hint="plain http only to a loopback address")
     return url
 

@@ -21,6 +21,7 @@ import httpx2
 
 from deploykit import __version__
 from deploykit.errors import AuthenticationError, ConfigurationError, RateLimitedError, UnreachableError
+from deploykit.railway import address
 from deploykit.railway.answers import TOKEN_HINT, OutcomeUnknownError, read, understood
 from deploykit.railway.operations import document, is_mutation
 
@@ -32,7 +33,6 @@ LONGEST_PAUSE_SECONDS = 30.0
 
 DATE_SECONDS = 2.0
 
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 Headers = Mapping[str, str]
 
 
@@ -140,7 +140,7 @@ class Railway:
     def http(self) -> httpx2.Client:
         """The connection pool, opened at the first use."""
         if self._http is None:
-            loopback = urlsplit(self.endpoint).hostname in _LOOPBACK
+            loopback = urlsplit(self.endpoint).hostname in address.LOOPBACK
             # A proxy of the operator's must not carry what stays on this machine.
             self._http = httpx2.Client(timeout=TIMEOUT_SECONDS, trust_env=not loopback)
         return self._http
@@ -226,12 +226,8 @@ def _check_token(token: str) -> None:
 
 def _endpoint(url: str) -> str:
     """``url`` as it is asked and shown: what may be a secret, a login or a query, is refused or left out."""
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # an unfinished [ or a port that is no number
-        known = False
-    if not known:
+    parts = address.parsed(url)
+    if parts is None:
         raise ConfigurationError("DEPLOYKIT_RAILWAY_URL is no http(s) URL", hint="unset it to use Railway itself")
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(
@@ -239,7 +235,7 @@ def _endpoint(url: str) -> str:
             where=parts.hostname,
             hint="write it without user and password: the token comes from RAILWAY_TOKEN",
         )
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if address.in_clear_text(parts):
         raise ConfigurationError(
             "DEPLOYKIT_RAILWAY_URL would send the token in clear text",
             where=parts.hostname,
