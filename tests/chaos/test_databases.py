@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -250,7 +249,10 @@ def test_a_held_row_of_a_dead_process_keeps_no_job_and_no_schedule_waiting(db: D
 
 @on_servers
 def test_held_rows_of_jobs_that_say_how_far_they_are_keep_no_other_job_waiting(db: Database, url: str) -> None:
-    """Each of them for five seconds in every turn: with a dozen, the watchdog took the loop for hanging."""
+    """Each of them for five seconds in every turn: with a dozen, the watchdog took the loop for hanging.
+
+    Here a wait for a lock lasts longer than the test has patience.
+    """
     go_on = threading.Event()
 
     def talk(job: Job) -> None:
@@ -258,14 +260,13 @@ def test_held_rows_of_jobs_that_say_how_far_they_are_keep_no_other_job_waiting(d
             job.progress(50)
 
     workers = Worker(settings(url, JOB_WORKER_CONCURRENCY="4"), registry(talk=talk, work=lambda job: None), Stop())
+    workers._pool._dial = lambda: connect(url, lock_wait_seconds=60, read_timeout_seconds=60)
     with running(workers), connect(url) as somebody:
         jobs.enqueue_many(db, [NewJob("talk")] * 3)
         eventually(lambda: jobs.summary(db).running == 3)
         somebody.begin()
         somebody.rows("SELECT id FROM JobRun FOR UPDATE", {})
-        began = time.monotonic()
         ended(db, jobs.enqueue(db, "work"))
-        assert time.monotonic() - began < 4
         go_on.set()
         somebody.rollback()
 
